@@ -1,0 +1,80 @@
+"""The reference backend: NumPy kernels, readable and complete, the definition of what every kernel computes.
+
+`reference` is the table of all kernels: `reference.mul(a, b)`. The contract is in each family's module: arrays in,
+arrays out, parameters already normalised by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from rushlight.backends.reference import (
+    activation,
+    arrange,
+    bitwise,
+    cast,
+    compare,
+    conv,
+    creation,
+    elementwise,
+    index,
+    linalg,
+    matmul,
+    memory,
+    pad,
+    reduce,
+    scan,
+    sort,
+    special,
+    statistics,
+    ternary,
+    view,
+)
+
+FAMILIES: tuple[ModuleType, ...] = (
+    activation,
+    arrange,
+    bitwise,
+    cast,
+    compare,
+    conv,
+    creation,
+    elementwise,
+    index,
+    linalg,
+    matmul,
+    memory,
+    pad,
+    reduce,
+    scan,
+    sort,
+    special,
+    statistics,
+    ternary,
+    view,
+)
+
+
+class Kernels:
+    """A table of kernels with one attribute for each."""
+
+    def __init__(self, families: tuple[ModuleType, ...]) -> None:
+        table: dict[str, Callable[..., Any]] = {}
+        for family in families:
+            for name, kernel in family.KERNELS.items():
+                if name in table:
+                    first = table[name].__module__
+                    raise RuntimeError(f"kernel '{name}' of {family.__name__} is defined twice, first in {first}")
+                table[name] = kernel
+        self.__dict__.update(table)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        raise AttributeError(f"the backend has no kernel '{name}'")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.__dict__
+
+
+reference = Kernels(FAMILIES)

@@ -1,0 +1,41 @@
+"""Every environment variable rushlight reads, with its legal values; a wrong value is an error that lists them."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+
+class Variable(NamedTuple):
+    """One setting: its name, the legal values (empty: any text), its default and what it does."""
+
+    name: str
+    choices: tuple[str, ...]
+    default: str
+    meaning: str
+
+
+VARIABLES: Final = (
+    Variable("RUSHLIGHT_STRICT_DEVICE", ("0", "1"), "0", "1: a device that is not there is an error, never emulated"),
+    Variable("RUSHLIGHT_KERNELS", ("auto", "reference", "native"), "auto", "which CPU kernels run"),
+    Variable(
+        "RUSHLIGHT_RANDOM",
+        ("portable", "mkl"),
+        "portable",
+        "which of torch's two CPU streams dropout and "
+        "bernoulli_(p) follow: the portable one, or the one MKL builds use on Intel CPUs",
+    ),
+    Variable("TORCH_HOME", (), "", "folder that holds hub/checkpoints (default: ~/.cache/torch), shared with torch"),
+)
+_BY_NAME: Final = {variable.name: variable for variable in VARIABLES}
+
+
+def setting(name: str) -> str:
+    """The value of the variable `name` now, checked against its legal values (`ValueError` names them)."""
+    variable = _BY_NAME[name]
+    value = os.environ.get(name, variable.default)
+    if variable.choices and value not in variable.choices:
+        raise ValueError(
+            f"environment variable {name}={value!r} is not one of {', '.join(variable.choices)}: {variable.meaning}"
+        )
+    return value

@@ -1,0 +1,149 @@
+"""`Size` and pure integer shape maths: broadcasting, strides, dimension arguments."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor, a tuple of ints that prints as torch's does.
+
+    >>> Size((2, 3))
+    torch.Size([2, 3])
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        return prod(self)
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    __str__ = __repr__
+
+    def __getitem__(self, key: Any) -> Any:
+        found = tuple.__getitem__(self, key)
+        return Size(found) if isinstance(key, slice) else found
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, other)) if isinstance(other, tuple) else NotImplemented
+
+    def __radd__(self, other: Any) -> Any:
+        return Size(tuple.__add__(tuple(other), self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, other: Any) -> Any:
+        return Size(tuple.__mul__(self, other))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Size, (tuple(self),))
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The common shape of `shapes`; `RuntimeError` names the first dimension that does not fit."""
+    rank = max((len(s) for s in shapes), default=0)
+    out = [1] * rank
+    for shape in shapes:
+        offset = rank - len(shape)
+        for i, size in enumerate(shape):
+            have = out[offset + i]
+            if size == have or size == 1:
+                continue
+            if have != 1:
+                raise RuntimeError(
+                    f"The size of tensor a ({have}) must match the size of tensor b ({size}) at non-singleton dimension "
+                    f"{offset + i}: shapes {', '.join(str(list(s)) for s in shapes)} can't be broadcast together"
+                )
+            out[offset + i] = size
+    return tuple(out)
+
+
+def contiguous_strides(shape: Sequence[int]) -> Shape:
+    """Strides in elements of a dense row-major tensor; as in torch a size of 0 counts as 1."""
+    strides: list[int] = []
+    step = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def normalize_dim(dim: Any, rank: int, operation: str = "") -> int:
+    """`dim` counted from the front; a zero-dim tensor takes 0 and -1, as in torch. `IndexError` outside."""
+    try:
+        d = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"{operation or 'operation'}(): argument 'dim' must be int, not {type(dim).__name__}") from None
+    span = max(rank, 1)
+    if not -span <= d < span:
+        where = f"{operation}(): " if operation else ""
+        raise IndexError(
+            f"{where}Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {d})"
+        )
+    return d + span if d < 0 else d
+
+
+def normalize_dims(dims: Any, rank: int, operation: str = "") -> Shape:
+    """`dims` (None: all, an int or ints) as a tuple counted from the front; a repeated dimension is an error."""
+    if dims is None:
+        return tuple(range(rank))
+    if isinstance(dims, Iterable):
+        found = tuple(normalize_dim(d, rank, operation) for d in dims)
+        if len(set(found)) != len(found):
+            repeated = next(d for d in found if found.count(d) > 1)
+            raise RuntimeError(f"dim {repeated} appears multiple times in the list of dims {tuple(dims)}")
+        return found if rank else ()
+    d = normalize_dim(dims, rank, operation)
+    return (d,) if rank else ()
+
+
+def shape_argument(args: tuple[Any, ...], operation: str) -> Shape:
+    """A shape given as ints (`zeros(2, 3)`) or as one sequence (`zeros((2, 3))`)."""
+    given: Any = args
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        given = args[0]
+    elif len(args) == 1 and isinstance(args[0], Iterable) and getattr(args[0], "ndim", 0):
+        given = args[0]
+    try:
+        return tuple([operator.index(n) for n in given])
+    except TypeError:
+        raise TypeError(f"{operation}(): argument 'size' must be a tuple of ints, got {given!r}") from None
+
+
+def check_sizes(shape: Shape, operation: str) -> None:
+    """Sizes to create with must not be negative."""
+    for size in shape:
+        if size < 0:
+            raise RuntimeError(f"{operation}(): Trying to create tensor with negative dimension {size}: {list(shape)}")
+
+
+def infer_size(shape: Shape, numel: int) -> Shape:
+    """`shape` with its one -1 replaced so that it holds `numel` elements."""
+    missing = [i for i, n in enumerate(shape) if n == -1]
+    if len(missing) > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    if any(n < -1 for n in shape):
+        raise RuntimeError(f"invalid shape dimension {min(shape)} in {list(shape)}")
+    if not missing:
+        if prod(shape) != numel:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+        return shape
+    known = prod(n for n in shape if n != -1)
+    if known == 0:
+        if numel == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                "dimension size -1 can be any value and is ambiguous"
+            )
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+    if numel % known:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+    return tuple(numel // known if n == -1 else n for n in shape)

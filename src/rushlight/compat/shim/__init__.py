@@ -1,0 +1,1 @@
+"""A folder that processes started under the alias have on `sys.path`; `rushlight.compat.alias` says why."""

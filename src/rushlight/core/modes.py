@@ -1,0 +1,102 @@
+"""Thread-local modes and the one integer that keeps them off the fast path.
+
+`STATE.busy` counts the threads that are in a non-default state. While it is 0 an operation need not look at its thread
+at all; otherwise it asks `local`, its *own* thread's modes. A thread started inside `no_grad` therefore records, as in
+torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+
+class _State:
+    """What every thread shares."""
+
+    __slots__ = ("busy", "lock")
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.lock = threading.Lock()
+
+
+STATE: Final = _State()
+
+
+class _Local(threading.local):
+    """One thread's modes; the class attributes are what a new thread starts with."""
+
+    grad: bool = True
+    inference: bool = False
+    torch_function: bool = True
+    function_modes: tuple[Any, ...] = ()
+    saved_hooks: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
+    saved_hooks_disabled: str | None = None
+    anomaly: bool = False
+    check_nan: bool = True
+    # Called as listener(operation, inputs, outputs) after each operation: profilers, capture, NaN policies.
+    listeners: tuple[Callable[[Any, Any, Any], None], ...] = ()
+    # The backward pass under way, for hooks that look at it.
+    walk: Any = None
+    # Derived: nothing above but `grad` differs from its default; whether this thread is counted in STATE.busy.
+    plain: bool = True
+    counted: bool = False
+
+
+local: Final = _Local()
+
+
+def refresh() -> None:
+    """Bring `plain` and `STATE.busy` up to date after one of the thread's modes changed."""
+    local.plain = plain = (
+        local.torch_function
+        and not local.function_modes
+        and not local.inference
+        and not local.saved_hooks
+        and local.saved_hooks_disabled is None
+        and not local.anomaly
+        and not local.listeners
+    )
+    counted = not (plain and local.grad)
+    if counted != local.counted:
+        local.counted = counted
+        with STATE.lock:
+            STATE.busy += 1 if counted else -1
+
+
+def set_grad(enabled: bool) -> bool:
+    """Switch the thread's recording on or off; returns what it was."""
+    before = local.grad
+    if before != enabled:
+        local.grad = enabled
+        refresh()
+    return before
+
+
+class Override:
+    """Set some of the thread's modes for a `with` block.
+
+    >>> with Override(grad=False):
+    ...     local.grad
+    False
+    """
+
+    __slots__ = ("values", "before")
+
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+        self.before: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Override:
+        self.before.append({name: getattr(local, name) for name in self.values})
+        for name, value in self.values.items():
+            setattr(local, name, value)
+        refresh()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for name, value in self.before.pop().items():
+            setattr(local, name, value)
+        refresh()

@@ -1,0 +1,378 @@
+"""The one choke point: every numeric act on tensors is `apply1`, `apply2`, `applyn`... of a `Primitive`.
+
+They differ in arity only. `apply` promotes dtypes, calls the kernel, and records a node when gradients are wanted; it is
+the only place where subclasses, function modes, inference mode, listeners and anomaly mode are served, on the slow path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from rushlight.backends.hidden import HiddenArray
+from rushlight.backends.registry import kernels_for
+from rushlight.base.device import device
+from rushlight.base.dtypes import FLOATING, dtype, get_default_dtype, result_dtype
+from rushlight.core.modes import STATE, local
+from rushlight.core.node import Meta, Node, node_class
+from rushlight.core.public import Tensor
+from rushlight.core.storage import View
+from rushlight.core.tensor import T, alias_array, array_of, wrap, wrap_hidden
+
+# How `apply` treats the dtypes of the inputs from `promote_from` on.
+KEEP: Final = 0  # as they are: structural operations, indices
+COMMON: Final = 1  # brought to their common dtype
+COMMON_FLOAT: Final = 2  # brought to their common dtype, integers to the default floating dtype
+SAME: Final = 3  # must be equal already (matrix products, convolutions); a mismatch is an error
+
+# Exactly these types take the fast path; nn adds Parameter and Buffer. All others may override functions.
+PLAIN: Final[set[type]] = {Tensor}
+
+
+class Primitive:
+    """An operation: a small immutable object whose slots are its parameters.
+
+    A subclass states, side by side:
+      forward(k, *arrays)            the result array(s), by calling the kernel table `k`
+      save(inputs, output, needs)    what the derivative needs: tensors (version-checked) and plain values
+      vjp(saved, g, needs)           one cotangent per input (a bare one for one input), written in tensor operations;
+                                     `needs[i]` says whether input i wants one. It may have the broadcast shape and the
+                                     promoted dtype: the engine sums and casts it to the input's own.
+      jvp(saved, tangents)           the output's tangent, or None: then forward mode transposes vjp.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str] = ""
+    node_name: ClassVar[str] = ""  # torch's, without "Backward0" it is derived from `name`
+    node_class: ClassVar[type[Node]]
+    outputs: ClassVar[int] = 1  # more: forward returns that many arrays; 0: a tuple whose length varies
+    promotion: ClassVar[int] = KEEP
+    promote_from: ClassVar[int] = 0
+    differentiable: ClassVar[bool] = True  # False is the explicit NOT_DIFFERENTIABLE
+    linear: ClassVar[bool] = False  # the tangent is the operation itself on the tangents
+    keeps_layout: ClassVar[bool] = False  # its kernels take and may return HiddenArrays
+    mixed_devices: ClassVar[bool] = False  # indices may live on the CPU
+    # The function of the public surface this operation stands for: what `__torch_function__` receives.
+    public: ClassVar[Callable[..., Any] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "name" in own or "node_name" in own:
+            text = own.get("node_name") or "".join(part.capitalize() for part in cls.name.split("_")) + "Backward0"
+            cls.node_class = node_class(text)
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{self.name} has no forward rule")
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        """Compute into `out` when the kernel can; returns the array that holds the result."""
+        return self.forward(k, *arrays)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise RuntimeError(f"derivative for {self.name} is not implemented")
+
+    jvp: ClassVar[Callable[..., Any] | None] = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The operation's parameters by name."""
+        return {slot: getattr(self, slot) for cls in type(self).__mro__ for slot in getattr(cls, "__slots__", ())}
+
+    def public_call(
+        self, tensors: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
+        """The public function with the arguments that repeat this call, or None for an internal operation."""
+        function = type(self).public
+        return None if function is None else (function, tensors, self.parameters())
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        return f"{self.name}({settings})"
+
+
+def apply1(op: Primitive, a: Any) -> Any:
+    """Apply a unary operation with one output."""
+    record = a._requires_grad if a._view is None else wants_grad(a)
+    if STATE.busy or type(a) is not Tensor:
+        if not local.plain or type(a) not in PLAIN:
+            return apply_slow(op, (a,))
+        record = record and local.grad
+    x = a._array
+    if x is None:
+        x = input_array(op, a)
+    if op.promotion == COMMON_FLOAT and a._dtype.category < FLOATING:
+        x = kernels_for(a._device).cast(x, get_default_dtype().np)
+    where = a._device
+    y = op.forward(where.kernels or kernels_for(where), x)
+    out = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
+    if record and op.differentiable and out._dtype.category >= FLOATING:
+        record_node(op, (a,), out)
+    return out
+
+
+def apply2(op: Primitive, a: Any, b: Any) -> Any:
+    """Apply a binary operation with one output."""
+    record = (a._requires_grad if a._view is None else wants_grad(a)) or (
+        b._requires_grad if b._view is None else wants_grad(b)
+    )
+    if STATE.busy or type(a) is not Tensor or type(b) is not Tensor:
+        if not local.plain or type(a) not in PLAIN or type(b) not in PLAIN:
+            return apply_slow(op, (a, b))
+        record = record and local.grad
+    x = a._array
+    y = b._array
+    if x is None:
+        x = input_array(op, a)
+    if y is None:
+        y = input_array(op, b)
+    where = a._device
+    if where is not b._device:
+        where = common_device(op, (a, b))
+    k = where.kernels or kernels_for(where)
+    if op.promotion and (a._dtype is not b._dtype or op.promotion == COMMON_FLOAT):
+        x, y = promoted(op, k, (a, b), [x, y])
+    z = op.forward(k, x, y)
+    out = wrap(z, where) if type(z) is not HiddenArray else wrap_hidden(z, where)
+    if record and op.differentiable and out._dtype.category >= FLOATING:
+        record_node(op, (a, b), out)
+    return out
+
+
+def applyn(op: Primitive, tensors: tuple[Any, ...]) -> Any:
+    """Apply an operation of any arity with one output."""
+    record = False
+    plain = not STATE.busy
+    for t in tensors:
+        record = record or (t._requires_grad if t._view is None else wants_grad(t))
+        plain = plain and type(t) is Tensor
+    if not plain:
+        if not local.plain or any(type(t) not in PLAIN for t in tensors):
+            return apply_slow(op, tensors)
+        record = record and local.grad
+    return compute(op, tensors, record)
+
+
+def apply_multi(op: Primitive, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Apply an operation with several outputs; integer outputs (indices) are never differentiable."""
+    if STATE.busy or any(type(t) is not Tensor for t in tensors):
+        if not local.plain or any(type(t) not in PLAIN for t in tensors):
+            return apply_slow(op, tensors)  # type: ignore[no-any-return]
+    return compute(op, tensors, local.grad and any([wants_grad(t) for t in tensors]))  # type: ignore[no-any-return]
+
+
+def apply_view(op: Primitive, a: Any) -> Any:
+    """Apply an operation whose result shares the memory of its input."""
+    if (STATE.busy or type(a) is not Tensor) and (not local.plain or type(a) not in PLAIN):
+        return apply_slow(op, (a,), view=True)
+    return compute_view(op, a)
+
+
+def compute(op: Primitive, tensors: tuple[Any, ...], record: bool) -> Any:
+    """Run the kernel on the promoted arrays and record it when `record` says so."""
+    arrays: list[Any] = [t._array if t._array is not None else input_array(op, t) for t in tensors]
+    where = common_device(op, tensors)
+    k = where.kernels or kernels_for(where)
+    if op.promotion:
+        arrays = promoted(op, k, tensors, arrays)
+    found = op.forward(k, *arrays)
+    if op.outputs == 1:
+        out = wrap(found, where) if type(found) is not HiddenArray else wrap_hidden(found, where)
+        if record and op.differentiable and out._dtype.category >= FLOATING:
+            record_node(op, tensors, out)
+        return out
+    outs = tuple([wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where) for y in found])
+    if record and op.differentiable:
+        record_nodes(op, tensors, outs)
+    return outs
+
+
+def compute_view(op: Primitive, a: Any) -> Any:
+    """The view(s) of `a` that `op` takes, with their recipes."""
+    where = a._device
+    found = op.forward(where.kernels or kernels_for(where), alias_array(a))
+    base, path = (a, ()) if a._view is None else (a._view.base, a._view.ops)
+    several = op.outputs != 1
+    made_in = "inference" if local.inference else "no_grad" if not local.grad else "multi" if several else "grad"
+    if a._view is not None and made_in == "grad":
+        made_in = a._view.made_in
+    outs = []
+    for array in found if several else (found,):
+        out = wrap(array, where)
+        out._storage = a._storage
+        out._view = View(base, (*path, op), made_in, a._storage.version)
+        outs.append(out)
+    if local.grad and op.differentiable and wants_grad(a):
+        if several:
+            record_nodes(op, (a,), tuple(outs))
+        elif outs[0]._dtype.category >= FLOATING:
+            record_node(op, (a,), outs[0])
+    return tuple(outs) if several else outs[0]
+
+
+def wants_grad(t: Any) -> bool:
+    """Whether operations on `t` are recorded; a view looks again when its base was written in place."""
+    view = t._view
+    if view is not None and view.version != t._storage.version:
+        T.refresh_view(t)
+    return t._requires_grad  # type: ignore[no-any-return]
+
+
+def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
+    """Make the node of an operation with one output."""
+    cls = op.node_class
+    node = cls.__new__(cls)
+    needs = tuple([t._requires_grad for t in inputs])
+    node.start(
+        op,
+        tuple([t.edge() if t._requires_grad else None for t in inputs]),
+        needs,
+        (Meta(out._shape, out._dtype, out._device),),
+    )
+    saved = op.save(inputs, out, needs)
+    if saved:
+        node.keep(saved, (out,))
+    out._grad_fn = node
+    out._output_nr = 0
+    out._requires_grad = True
+
+
+def record_nodes(op: Primitive, inputs: tuple[Any, ...], outs: tuple[Any, ...]) -> None:
+    """Make the node of an operation with several outputs."""
+    cls = op.node_class
+    node = cls.__new__(cls)
+    needs = tuple([t._requires_grad for t in inputs])
+    node.start(
+        op,
+        tuple([t.edge() if t._requires_grad else None for t in inputs]),
+        needs,
+        tuple([Meta(out._shape, out._dtype, out._device) for out in outs]),
+    )
+    saved = op.save(inputs, outs, needs)
+    if saved:
+        node.keep(saved, outs)
+    for i, out in enumerate(outs):
+        if out._dtype.category >= FLOATING:
+            out._grad_fn = node
+            out._output_nr = i
+            out._requires_grad = True
+
+
+def input_array(op: Primitive, t: Any) -> Any:
+    """The array of a tensor whose own slot is empty: hidden for an operation that keeps layouts, else the default."""
+    hidden = t._storage.hidden
+    return hidden if hidden is not None and op.keeps_layout else array_of(t)
+
+
+def promoted(op: Primitive, k: Any, tensors: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
+    """The arrays brought to the dtype torch computes in."""
+    first = op.promote_from
+    members = tensors[first:]
+    common: dtype = members[0]._dtype
+    if any(t._dtype is not common for t in members):
+        if op.promotion == SAME:
+            found = ", ".join(repr(t._dtype) for t in members)
+            raise RuntimeError(
+                f"{op.name}(): expected all tensors to have the same dtype, but got {found}. Convert one of them, "
+                "for example with x.to(y.dtype)"
+            )
+        common = result_dtype([(t._dtype, not t._shape) for t in members])
+    if op.promotion == COMMON_FLOAT and common.category < FLOATING:
+        common = get_default_dtype()
+    return arrays[:first] + [
+        x if t._dtype is common else k.cast(x.default() if type(x) is HiddenArray else x, common.np)
+        for t, x in zip(members, arrays[first:], strict=True)
+    ]
+
+
+def common_device(op: Primitive, tensors: tuple[Any, ...]) -> device:
+    """The device of the result; mixing devices is an error except for zero-dim CPU tensors, as in torch."""
+    where: device = tensors[0]._device
+    for t in tensors[1:]:
+        if t._device is where:
+            continue
+        if op.mixed_devices and t._device.type == "cpu":
+            continue
+        if not t._shape and t._device.type == "cpu":
+            continue
+        if where.type == "cpu" and all(not u._shape for u in tensors if u._device.type == "cpu"):
+            where = t._device
+            continue
+        names = sorted({str(u._device) for u in tensors})
+        raise RuntimeError(
+            f"{op.name}(): Expected all tensors to be on the same device, but found at least two devices, {names[0]} and "
+            f"{names[-1]}! Move one of them, for example with x.to(y.device)"
+        )
+    return where
+
+
+def apply_slow(op: Primitive, tensors: tuple[Any, ...], view: bool = False) -> Any:
+    """The same for subclasses, function modes and all other modes of the thread."""
+    if local.function_modes or local.torch_function:
+        handled, found = overridden(op, tensors)
+        if handled:
+            return found
+    record = local.grad and any([wants_grad(t) for t in tensors])
+    if local.inference:
+        record = False
+    found = compute_view(op, tensors[0]) if view else compute(op, tensors, record)
+    if local.inference and not view:
+        for out in found if op.outputs != 1 else (found,):
+            out._view = View(None, (), "inference", 0)
+    for listener in local.listeners:
+        listener(op, tensors, found)
+    return found
+
+
+def overridden(op: Primitive, tensors: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Offer the call to the innermost function mode, then to subclasses with `__torch_function__`."""
+    call = op.public_call(tensors)
+    if call is None:
+        return False, None
+    return dispatch_function(*call, tensors)
+
+
+def dispatch_function(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], relevant: tuple[Any, ...]
+) -> tuple[bool, Any]:
+    """torch's `__torch_function__` protocol: (handled, result). Most derived types are asked first."""
+    types: list[type] = []
+    if local.torch_function:
+        for t in relevant:
+            cls = type(t)
+            if (
+                cls not in PLAIN
+                and cls not in types
+                and getattr(cls, "__torch_function__", None) is not disabled_torch_function
+            ):
+                place = next((i for i, other in enumerate(types) if issubclass(cls, other)), len(types))
+                types.insert(place, cls)
+    if local.function_modes:
+        mode = local.function_modes[-1]
+        outer = local.function_modes
+        local.function_modes = outer[:-1]
+        try:
+            found = mode.__torch_function__(function, tuple(types), args, kwargs)
+        finally:
+            local.function_modes = outer
+        if found is not NotImplemented:
+            return True, found
+    for cls in types:
+        found = cls.__torch_function__(function, tuple(types), args, kwargs)  # type: ignore[attr-defined]
+        if found is not NotImplemented:
+            return True, found
+    if types:
+        names = ", ".join(cls.__name__ for cls in types)
+        raise TypeError(
+            f"no implementation found for {getattr(function, '__name__', function)!r} on types that implement "
+            f"__torch_function__: {names}"
+        )
+    return False, None
+
+
+def disabled_torch_function(function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_function__` of classes that opt out: run as for plain tensors."""
+    return function(*args, **(kwargs or {}))

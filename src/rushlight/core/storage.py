@@ -1,0 +1,60 @@
+"""Storage: what a tensor and its views share (memory, version counter), and the views' recipes.
+
+Views, in-place writes and version counters live here and in `inplace.py`, never in operations or backends, so that a
+backend whose arrays can't alias can serve them by write-back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.backends.hidden import HiddenArray
+
+Array = np.ndarray[Any, Any]
+
+
+class Storage:
+    """The memory behind a tensor, its views and its detached aliases.
+
+    version: how often the memory was written in place; saved values compare it.
+    hidden: the value in a layout of the backend's own, or None once (or always) in the default one. A hidden
+        storage has one array and no aliases; `relay` ends that for good.
+    relaid: the default array that `relay` made, for tensors whose own array slot is still empty.
+    origin: where the last in-place write came from; empty until provenance is recorded.
+    """
+
+    __slots__ = ("version", "hidden", "relaid", "origin", "resizable")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.hidden: HiddenArray | None = None
+        self.relaid: Array | None = None
+        self.origin: Any = None
+        self.resizable = True
+
+    def relay(self) -> Array:
+        """Give up the hidden layout: from now on the value lives in the default format."""
+        if self.relaid is None:
+            assert self.hidden is not None
+            self.relaid = self.hidden.default()
+            self.hidden = None
+        return self.relaid
+
+
+class View:
+    """How a view came from its base: replaying `ops` on the base gives the view again.
+
+    made_in: "grad", "no_grad", "inference" or "multi" (one of several views an operation returned): in-place writes
+        through views that could not carry history properly are refused, as in torch.
+    version: the storage's version for which the view's `_grad_fn` is right.
+    """
+
+    __slots__ = ("base", "ops", "made_in", "version")
+
+    def __init__(self, base: Any, ops: tuple[Any, ...], made_in: str, version: int) -> None:
+        self.base = base
+        self.ops = ops
+        self.made_in = made_in
+        self.version = version

@@ -1,0 +1,568 @@
+"""`TensorBase`: a NumPy array with a history. The public `Tensor` is its empty subclass (core/public.py).
+
+The array is reached through `array_of` (to read) and `alias_array` (to share memory or write) only, never through
+`_array`, which is empty while the storage keeps a layout of its own. Shape, dtype and device are the tensor's own.
+Operators call the table `T`, which ops/ fills; every other method is attached by ops/ with `attach`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from rushlight.base.device import device
+from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY, dtype
+from rushlight.base.shape import Shape, Size
+from rushlight.core.node import AutogradMeta, HookDict, HookHandle, Node, accumulate_node
+from rushlight.core.storage import Array, Storage, View
+from rushlight.core.table import T
+
+
+class TensorBase:
+    """See `rushlight.Tensor`."""
+
+    __slots__ = (
+        "_array",
+        "_shape",
+        "_dtype",
+        "_device",
+        "_storage",
+        "_requires_grad",
+        "_grad_fn",
+        "_output_nr",
+        "_meta",
+        "_view",
+    )
+    # NumPy leaves `ndarray * tensor` to the tensor.
+    __array_priority__: Final = 1000
+
+    _array: Array | None
+    _shape: Shape
+    _dtype: dtype
+    _device: device
+    _storage: Storage
+    _requires_grad: bool
+    _grad_fn: Node | None
+    _output_nr: int
+    _meta: AutogradMeta | None
+    _view: View | None
+
+    # What a tensor is.
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dimension."""
+        return Size(self._shape)
+
+    @property
+    def dtype(self) -> dtype:
+        return self._dtype
+
+    @property
+    def device(self) -> device:
+        return self._device
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self._shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self._shape)
+
+    nelement = numel
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return Size(self._shape)
+        rank = len(self._shape)
+        if not -rank <= dim < rank:
+            raise IndexError(
+                f"size(): Dimension out of range (expected to be in range of [{-max(rank, 1)}, {max(rank, 1) - 1}], "
+                f"but got {dim})"
+            )
+        return self._shape[dim]
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self._dtype.itemsize
+
+    itemsize = property(element_size)
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self._dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self._dtype.category == FLOATING
+
+    def is_complex(self) -> bool:
+        return self._dtype.is_complex
+
+    def is_signed(self) -> bool:
+        return self._dtype.is_signed
+
+    def is_inference(self) -> bool:
+        return self._view is not None and self._view.made_in == "inference"
+
+    @property
+    def is_cpu(self) -> bool:
+        return self._device.type == "cpu"
+
+    @property
+    def is_cuda(self) -> bool:
+        return self._device.type == "cuda"
+
+    @property
+    def is_mps(self) -> bool:
+        return self._device.type == "mps"
+
+    @property
+    def is_meta(self) -> bool:
+        return self._device.type == "meta"
+
+    is_sparse: Final = False
+    is_quantized: Final = False
+    is_nested: Final = False
+    is_mkldnn: Final = False
+
+    def get_device(self) -> int:
+        """The index of an accelerator; -1 on the CPU."""
+        return -1 if self._device.index is None else self._device.index
+
+    # History.
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        if self._view is not None and self._view.version != self._storage.version:
+            T.refresh_view(self)
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Start (or, on a leaf, stop) recording operations on this tensor, in place. Returns the tensor.
+
+        Raises `RuntimeError` for an integer or bool tensor, and for False on a tensor that was computed.
+        """
+        if requires_grad and self._dtype.category < FLOATING:
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients, got "
+                f"{self._dtype!r}. Convert it first, for example with x.float()"
+            )
+        if not requires_grad and self._grad_fn is not None:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
+                "in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for tensors that no recorded operation made."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the operation that made this tensor, None for a leaf."""
+        view = self._view
+        if view is not None and view.version != self._storage.version:
+            T.refresh_view(self)
+        return self._grad_fn
+
+    @property
+    def output_nr(self) -> int:
+        return self._output_nr
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was changed in place."""
+        return self._storage.version
+
+    @property
+    def _base(self) -> Any:
+        """The tensor this one is a view of, or None."""
+        return None if self._view is None else self._view.base
+
+    def _is_view(self) -> bool:
+        return self._view is not None and self._view.base is not None
+
+    def autograd_meta(self) -> AutogradMeta:
+        """The tensor's AutogradMeta, made when first asked for."""
+        if self._meta is None:
+            self._meta = AutogradMeta()
+        return self._meta
+
+    def edge(self) -> tuple[Node, int]:
+        """Where a cotangent of this tensor goes."""
+        node = self.grad_fn
+        return (accumulate_node(self), 0) if node is None else (node, self._output_nr)
+
+    @property
+    def name(self) -> str | None:
+        return None if self._meta is None else self._meta.name
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a computed tensor in `.grad`; does nothing on a leaf."""
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        node = self.grad_fn
+        if node is None:
+            return
+        self.autograd_meta().retains_grad = True
+        if node.retained is None:
+            node.retained = {}
+        node.retained[self._output_nr] = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._meta is not None and self._meta.retains_grad
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
+        """Call `hook(grad)` when the gradient of this tensor is known; a tensor it returns takes the gradient's place.
+
+        Raises `RuntimeError` when the tensor does not require gradients. Returns a handle with `remove()`.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        node = self.grad_fn
+        if node is None:
+            meta = self.autograd_meta()
+            if meta.hooks is None:
+                meta.hooks = HookDict()
+            return meta.hooks.add(hook)
+        if node.tensor_hooks is None:
+            node.tensor_hooks = {}
+        return node.tensor_hooks.setdefault(self._output_nr, HookDict()).add(hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> HookHandle:
+        """Call `hook(tensor)` after `.grad` of this leaf has been written."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.grad_fn is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        meta = self.autograd_meta()
+        if meta.post_hooks is None:
+            meta.post_hooks = HookDict()
+        return meta.post_hooks.add(hook)
+
+    # Aliases without recording; the recorded `detach` is an operation.
+
+    def detach_alias(self) -> Any:
+        """A tensor on the same storage without history."""
+        return make_alias(self)
+
+    def with_history(self, node: Node | None, output_nr: int) -> Any:
+        """A tensor on the same storage whose history is `node`."""
+        alias = make_alias(self)
+        alias._grad_fn = node
+        alias._output_nr = output_nr
+        alias._requires_grad = node is not None
+        return alias
+
+    # Operators.
+
+    def __add__(self, other: Any) -> Any:
+        return T.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return T.add(self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return T.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return T.rsub(self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return T.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return T.mul(self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return T.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return T.rdiv(self, other)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return T.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return T.rfloor_divide(self, other)
+
+    def __mod__(self, other: Any) -> Any:
+        return T.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return T.rremainder(self, other)
+
+    def __pow__(self, other: Any) -> Any:
+        return T.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return T.rpow(self, other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return T.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return T.rmatmul(self, other)
+
+    def __neg__(self) -> Any:
+        return T.neg(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return T.abs(self)
+
+    def __eq__(self, other: Any) -> Any:
+        return T.eq(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return T.ne(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return T.lt(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return T.le(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return T.gt(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return T.ge(self, other)
+
+    def __and__(self, other: Any) -> Any:
+        return T.and_(self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Any:
+        return T.or_(self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Any:
+        return T.xor(self, other)
+
+    __rxor__ = __xor__
+
+    def __invert__(self) -> Any:
+        return T.invert(self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return T.lshift(self, other)
+
+    def __rshift__(self, other: Any) -> Any:
+        return T.rshift(self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return T.rlshift(self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return T.rrshift(self, other)
+
+    def __iadd__(self, other: Any) -> Any:
+        return T.iadd(self, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return T.isub(self, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return T.imul(self, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return T.idiv(self, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return T.ifloor_divide(self, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return T.iremainder(self, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return T.ipow(self, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return T.iand(self, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return T.ior(self, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return T.ixor(self, other)
+
+    def __ilshift__(self, other: Any) -> Any:
+        return T.ilshift(self, other)
+
+    def __irshift__(self, other: Any) -> Any:
+        return T.irshift(self, other)
+
+    def __getitem__(self, key: Any) -> Any:
+        return T.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        T.setitem(self, key, value)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self._shape[0]
+
+    def __bool__(self) -> bool:
+        return bool(self._only_element("bool"))
+
+    def __float__(self) -> float:
+        return float(self._only_element("float"))
+
+    def __int__(self) -> int:
+        return int(self._only_element("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._only_element("complex"))
+
+    def __index__(self) -> int:
+        if self._dtype.category > 1 or prod(self._shape) != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __contains__(self, element: Any) -> bool:
+        if not isinstance(element, (TensorBase, int, float, complex)):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
+        return bool((self == element).any())
+
+    def _only_element(self, kind: str) -> Any:
+        numel = prod(self._shape)
+        if numel != 1:
+            if kind == "bool":
+                amount = "no values" if numel == 0 else "more than one value"
+                raise RuntimeError(
+                    f"Boolean value of Tensor with {amount} is ambiguous; use x.any(), x.all() or x.numel()"
+                )
+            raise RuntimeError(f"a Tensor with {numel} elements cannot be converted to Scalar")
+        return self.item()
+
+    def item(self) -> Any:
+        """The only element as a Python number; `RuntimeError` when there are several or none."""
+        if prod(self._shape) != 1:
+            raise RuntimeError(f"a Tensor with {prod(self._shape)} elements cannot be converted to Scalar")
+        if self._device.type == "meta":
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors: they have a shape but no values")
+        value = array_of(self).item()
+        return (
+            float(value) if self._dtype.category == FLOATING else bool(value) if self._dtype.category == BOOL else value
+        )
+
+
+_new: Final = object.__new__
+
+
+class _Public:
+    """The public class results are made of; core/public.py sets it."""
+
+    cls: Any = TensorBase
+
+
+def wrap(array: Any, where: device) -> Any:
+    """A new tensor without history on `array`, which the tensor owns from now on."""
+    t = _new(_Public.cls)
+    t._array = array
+    t._shape = array.shape
+    t._dtype = FROM_NUMPY[array.dtype]
+    t._device = where
+    t._storage = Storage()
+    t._requires_grad = False
+    t._grad_fn = None
+    t._output_nr = 0
+    t._meta = None
+    t._view = None
+    return t
+
+
+def wrap_hidden(hidden: Any, where: device) -> Any:
+    """A new tensor whose storage keeps `hidden` (a HiddenArray) in its own layout."""
+    t = wrap(hidden, where)
+    t._storage.hidden = hidden
+    t._array = None
+    return t
+
+
+def make_alias(source: Any) -> Any:
+    """A tensor without history on the storage of `source`, hidden layout included."""
+    t = _new(_Public.cls)
+    t._array = source._array
+    t._shape = source._shape
+    t._dtype = source._dtype
+    t._device = source._device
+    t._storage = source._storage
+    t._requires_grad = False
+    t._grad_fn = None
+    t._output_nr = 0
+    t._meta = None
+    t._view = None
+    return t
+
+
+def array_of(t: TensorBase) -> Array:
+    """The value to read, in the default format; of a hidden storage a temporary copy."""
+    array = t._array
+    if array is None:
+        storage = t._storage
+        if storage.hidden is not None:
+            return storage.hidden.default()
+        t._array = array = storage.relay()
+    return array
+
+
+def alias_array(t: TensorBase) -> Array:
+    """The array itself, to write to or to make a view of: ends a hidden layout for good."""
+    array = t._array
+    if array is None:
+        t._array = array = t._storage.relay()
+    return array
+
+
+def attach(name: str, value: Any) -> None:
+    """Give every tensor the method or property `name`."""
+    setattr(_Public.cls, name, value)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor."""
+    return isinstance(value, TensorBase)
+
+
+def numpy_strides(t: TensorBase) -> Shape:
+    """The strides in elements as torch reports them."""
+    array = t._array
+    if array is None:
+        storage = t._storage
+        array = storage.relaid
+        if array is None:
+            assert storage.hidden is not None
+            return tuple(s // t._dtype.itemsize for s in np.empty(t._shape, np.int8).strides) or ()
+    size = t._dtype.itemsize
+    return tuple(s // size for s in array.strides)

@@ -1,0 +1,114 @@
+"""What many operations check about their arguments, in torch's words, and the shape of elementwise functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rushlight.base.dtypes import FLOATING, INTEGER, dtype
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.common import Binary, Unary, inplace_unary, methods, serve, unary
+
+_KIND_NAMES: Final = {
+    "float64": "Double",
+    "float32": "Float",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int8": "Char",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}
+
+
+def kind_name(d: dtype) -> str:
+    """The name torch's messages use for a dtype: `Float` for float32."""
+    return _KIND_NAMES.get(d.name, d.name)
+
+
+def not_implemented(operation: str, d: dtype) -> NotImplementedError:
+    """The error for a dtype that an operation does not know."""
+    cure = "convert it first, for example with x.float()" if d.category <= INTEGER else "convert it to another dtype first"
+    return NotImplementedError(f"\"{operation}\" not implemented for '{kind_name(d)}': {cure}")
+
+
+def need_floating(operation: str, t: Any) -> None:
+    """Refuse integers and bool for an operation that torch does not promote."""
+    if t._dtype.category < FLOATING:
+        raise not_implemented(operation, t._dtype)
+
+
+def need_real(operation: str, *tensors: Any) -> None:
+    """Refuse complex numbers for an operation that orders them."""
+    for t in tensors:
+        if t._dtype.category > FLOATING:
+            raise not_implemented(operation, t._dtype)
+
+
+def need_tensor(operation: str, value: Any, argument: str = "input") -> None:
+    """The TypeError for an argument that must be a tensor."""
+    if not isinstance(value, TensorBase):
+        raise TypeError(f"{operation}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
+
+
+def elementwise(op: Unary, doc: str, *aliases: str, inplace: bool = True) -> Callable[..., Any]:
+    """The public function of a unary operation without parameters, attached with its in-place form as Tensor methods.
+
+    `aliases` are further names for the methods.
+    """
+
+    def function(input: Any, *, out: Any = None) -> Any:
+        return unary(op, input, out)
+
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = doc
+    serve(type(op), function)
+    for name in (op.name, *aliases):
+        methods(**{name: function})
+        if inplace:
+            methods(**{name + "_": inplace_unary(op)})
+    return function
+
+
+def numpy_names(operation: str, given: dict[str, Any], dim: Any, keepdim: bool = False) -> tuple[Any, bool]:
+    """`dim` and `keepdim` where they came under NumPy's names, `axis` and `keepdims`; a TypeError for any other name."""
+    for name, value in given.items():
+        if name == "axis":
+            dim = value
+        elif name == "keepdims":
+            keepdim = value
+        else:
+            raise TypeError(f"{operation}() got an unexpected keyword argument '{name}'")
+    return dim, keepdim
+
+
+class Undifferentiable(Binary):
+    """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
+
+    __slots__ = ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise RuntimeError(
+            f"derivative for aten::{self.name} is not implemented: it is zero or undefined. Use detach() on its inputs "
+            "if no gradient should flow through it."
+        )
+
+
+class Flat(Unary):
+    """A piecewise constant function: its derivative is zero."""
+
+    __slots__ = ()
+    promotion = 0
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g.new_zeros(g._shape)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0].new_zeros(tangents[0]._shape)

@@ -1,0 +1,262 @@
+"""What every family of operations uses: operands from Python scalars, elementwise bases, `out=`, attaching methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from rushlight.backends.registry import kernels_for
+from rushlight.base.device import CPU, device
+from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
+from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
+from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
+from rushlight.core.storage import Storage
+from rushlight.core.tensor import TensorBase, attach, wrap
+
+Number = (bool, int, float, complex, np.number, np.bool_)
+
+# Zero-dim tensors that stand for Python scalars, keyed by (type, value, dtype, device). Never handed to a user.
+_constants: dict[Any, Any] = {}
+_MOST_CONSTANTS: Final = 4096
+
+
+def constant(value: Any, of: dtype, where: device) -> Any:
+    """A zero-dim tensor holding a Python scalar, cached. Integers wrap as in torch; never write into it."""
+    key = (type(value), value, of, where)
+    found = _constants.get(key)
+    if found is not None and (value or type(value) is not float or math.copysign(1.0, value) > 0):
+        return found
+    found = wrap(scalar_array(value, of), where)
+    if len(_constants) >= _MOST_CONSTANTS:
+        _constants.clear()
+    if value or type(value) is not float or math.copysign(1.0, value) > 0:
+        _constants[key] = found
+    return found
+
+
+def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
+    """A zero-dim array of a Python scalar in dtype `of`; integers wrap around, floats overflow to infinity."""
+    if of.category == 1 and isinstance(value, (int, np.integer)):
+        bits = of.itemsize * 8
+        value = int(value) & ((1 << bits) - 1)
+        return np.array(value, dtype=np.dtype(f"u{of.itemsize}")).view(of.np)
+    with np.errstate(all="ignore"):
+        return np.array(value).astype(of.np)
+
+
+def operand(value: Any, like: Any) -> Any:
+    """`value` as a tensor to combine with tensor `like`: a Python scalar takes the result dtype, as in torch.
+
+    Returns NotImplemented for what can't be an operand.
+    """
+    if isinstance(value, TensorBase):
+        return value
+    if isinstance(value, Number):
+        return constant(value, with_scalar(like._dtype, value), like._device)
+    if isinstance(value, np.ndarray):
+        from_numpy_dtype(value.dtype)
+        return wrap(value, CPU)
+    return NotImplemented
+
+
+def tensors_of(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
+    """Both arguments of a binary function as tensors; at least one must be a tensor already."""
+    if isinstance(input, TensorBase):
+        b = operand(other, input)
+        if b is not NotImplemented:
+            return input, b
+        raise TypeError(f"{operation}(): argument 'other' must be Tensor or Number, not {type(other).__name__}")
+    if isinstance(other, TensorBase):
+        a = operand(input, other)
+        if a is not NotImplemented:
+            return a, other
+    raise TypeError(f"{operation}(): argument 'input' must be Tensor, not {type(input).__name__}")
+
+
+class Unary(Primitive):
+    """y = f(x) element by element. A subclass says what it saves and its `slope`, f'(x) in terms of what was saved."""
+
+    __slots__ = ()
+    promotion: ClassVar[int] = COMMON_FLOAT
+    saves_output: ClassVar[bool] = False
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return getattr(k, self.name)(arrays[0])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return getattr(k, self.name)(arrays[0], out=out)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (output,) if self.saves_output else (inputs[0],)
+
+    def slope(self, saved: Any) -> Any:
+        raise NotImplementedError(f"{self.name} has no slope")
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g * self.slope(saved[0]).conj()
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0] * self.slope(saved[0])
+
+
+class Binary(Primitive):
+    """z = f(x, y) element by element, with broadcasting and promotion."""
+
+    __slots__ = ()
+    promotion: ClassVar[int] = COMMON
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        b = arrays[1]
+        if b.shape != out.shape and b.shape:
+            return self.forward(k, *arrays)
+        return getattr(k, self.name)(arrays[0], b, out=out)
+
+
+def unary(op: Primitive, input: Any, out: Any = None) -> Any:
+    """Apply an elementwise unary operation to a public function's argument."""
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{op.name}(): argument 'input' must be Tensor, not {type(input).__name__}")
+    result = apply1(op, input)
+    return result if out is None else write_out(out, result, op.name)
+
+
+def binary(op: Primitive, input: Any, other: Any, out: Any = None) -> Any:
+    """Apply a binary operation to a public function's arguments (tensors or numbers)."""
+    a, b = tensors_of(op.name, input, other)
+    check_broadcast(a, b)
+    result = apply2(op, a, b)
+    return result if out is None else write_out(out, result, op.name)
+
+
+def check_broadcast(a: Any, b: Any) -> None:
+    """torch's error for shapes that do not broadcast."""
+    x, y = a._shape, b._shape
+    if x == y or not x or not y:
+        return
+    rank = max(len(x), len(y))
+    for i in range(1, min(len(x), len(y)) + 1):
+        if x[-i] != y[-i] and x[-i] != 1 and y[-i] != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({x[-i]}) must match the size of tensor b ({y[-i]}) at non-singleton dimension "
+                f"{rank - i}: shapes {list(x)} and {list(y)} can't be broadcast together"
+            )
+
+
+def operator(op: Primitive) -> Callable[[Any, Any], Any]:
+    """The function behind a binary operator: NotImplemented for operands it does not know."""
+
+    def run(a: Any, other: Any) -> Any:
+        b = other if isinstance(other, TensorBase) else operand(other, a)
+        if b is NotImplemented:
+            return NotImplemented
+        if a._shape != b._shape:
+            check_broadcast(a, b)
+        return apply2(op, a, b)
+
+    return run
+
+
+def reflected(op: Primitive) -> Callable[[Any, Any], Any]:
+    """The same for `other op tensor`."""
+
+    def run(b: Any, other: Any) -> Any:
+        a = operand(other, b)
+        if a is NotImplemented:
+            return NotImplemented
+        check_broadcast(a, b)
+        return apply2(op, a, b)
+
+    return run
+
+
+def inplace_operator(op: Primitive) -> Callable[[Any, Any], Any]:
+    """The function behind `a op= other` and the method `a.op_(other)`."""
+
+    def run(a: Any, other: Any) -> Any:
+        b = other if isinstance(other, TensorBase) else operand(other, a)
+        if b is NotImplemented:
+            return NotImplemented
+        check_broadcast(a, b)
+        return apply_inplace(op, a, (b,))
+
+    return run
+
+
+def inplace_unary(op: Primitive) -> Callable[[Any], Any]:
+    """The method `a.op_()`."""
+
+    def run(self: Any) -> Any:
+        return apply_inplace(op, self)
+
+    run.__name__ = f"{op.name}_"
+    run.__doc__ = f"`{op.name}` in place."
+    return run
+
+
+def inplace_binary(op: Primitive) -> Callable[[Any, Any], Any]:
+    """The method `a.op_(other)`."""
+
+    def run(self: Any, other: Any) -> Any:
+        _, b = tensors_of(op.name + "_", self, other)
+        check_broadcast(self, b)
+        return apply_inplace(op, self, (b,))
+
+    run.__name__ = f"{op.name}_"
+    run.__doc__ = f"`{op.name}` in place."
+    return run
+
+
+def write_out(out: Any, result: Any, operation: str) -> Any:
+    """Serve `out=`: put `result` into `out`, which takes its shape, and return `out`.
+
+    Raises `RuntimeError` when gradients are wanted (as torch) or the result's dtype can't be cast to that of `out`.
+    """
+    if not isinstance(out, TensorBase):
+        raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if result._requires_grad or out._requires_grad:
+        raise RuntimeError(
+            f"{operation}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad. Use the returned tensor instead of out=."
+        )
+    if not can_cast(result._dtype, out._dtype):
+        raise RuntimeError(
+            f"{operation}(): result type {result._dtype!r} can't be cast to the desired output type {out._dtype!r}"
+        )
+    if out._shape != result._shape:
+        out.resize_(result._shape)
+    check_writable(out, operation, False)
+    store(
+        operation,
+        kernels_for(out._device),
+        out,
+        result._array if result._array is not None else result.contiguous()._array,
+    )
+    wrote(out)
+    return out
+
+
+def replace_memory(t: Any, array: Any) -> None:
+    """Let `t` live in other memory from now on (`data =`, `resize_`): its aliases keep the old one."""
+    t._array = array
+    t._shape = array.shape
+    t._storage = Storage()
+    t._view = None
+
+
+def serve(primitive: type[Primitive], function: Callable[..., Any]) -> None:
+    """Name the public function that `primitive` stands for (what `__torch_function__` receives)."""
+    primitive.public = staticmethod(function)  # type: ignore[assignment]
+
+
+def methods(*functions: Callable[..., Any], **named: Callable[..., Any]) -> None:
+    """Attach functions whose first parameter is the tensor as Tensor methods."""
+    for function in functions:
+        attach(function.__name__, function)
+    for name, function in named.items():
+        attach(name, function)

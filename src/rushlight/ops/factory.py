@@ -1,0 +1,182 @@
+"""What all functions that make new tensors share: the call itself, dtype and device arguments, memory order."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from rushlight.backends.registry import kernels_for
+from rushlight.base.device import CPU, as_device, concrete, device, get_default_device
+from rushlight.base.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    bool_,
+    complex64,
+    complex128,
+    dtype,
+    float32,
+    float64,
+    get_default_dtype,
+    int64,
+)
+from rushlight.base.layout import check_layout, dense_order, inverse_order
+from rushlight.base.shape import Shape
+from rushlight.core.modes import STATE, local
+from rushlight.core.primitive import PLAIN, Primitive, dispatch_function
+from rushlight.core.storage import Array, View
+from rushlight.core.tensor import TensorBase, wrap
+from rushlight.ops.common import write_out
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Python's own types stand for dtypes, as in torch.
+_PYTHON_TYPES: Final[dict[Any, dtype]] = {float: float64, int: int64, bool: bool_, complex: complex128}
+_warned_about: set[str] = set()
+
+
+def offered(function: Function) -> Function:
+    """Let `__torch_function__` of modes and of subclasses among the arguments receive calls of `function` first."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if local.function_modes or (local.torch_function and _has_subclass(args, kwargs)):
+            relevant = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, TensorBase))
+            handled, found = dispatch_function(run, args, kwargs, relevant)
+            if handled:
+                return found
+        return function(*args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+def _has_subclass(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    for value in args:
+        if isinstance(value, TensorBase) and type(value) not in PLAIN:
+            return True
+    return bool(kwargs) and any(isinstance(value, TensorBase) and type(value) not in PLAIN for value in kwargs.values())
+
+
+def create(op: Primitive, where: device, requires_grad: bool = False) -> Any:
+    """Apply an operation without tensor inputs: its kernel's result as a new leaf on `where`."""
+    return finished(op, wrap(op.forward(where.kernels or kernels_for(where)), where), requires_grad)
+
+
+def finished(op: Primitive, out: Any, requires_grad: bool = False) -> Any:
+    """The modes and `requires_grad=` served for a tensor just made by `op` from no tensors."""
+    if STATE.busy:
+        if local.inference:
+            out._view = View(None, (), "inference", 0)
+        for listener in local.listeners:
+            listener(op, (), out)
+    if requires_grad:
+        out.requires_grad_(True)
+    return out
+
+
+def deliver(result: Any, out: Any, operation: str) -> Any:
+    """The result itself, or `out` holding it."""
+    return result if out is None else write_out(out, result, operation)
+
+
+# Arguments.
+
+
+def as_dtype(value: Any, operation: str) -> dtype:
+    """A `dtype=` argument: one of ours, or a Python type that stands for one."""
+    if type(value) is dtype:
+        return value
+    found = _PYTHON_TYPES.get(value) if isinstance(value, type) else None
+    if found is None:
+        raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}: got {value!r}, "
+                        "expected for example torch.float32")
+    return found
+
+
+def chosen_dtype(value: Any, out: Any, operation: str) -> dtype:
+    """The dtype a factory makes: as asked, that of `out`, or the default one."""
+    if value is not None:
+        return as_dtype(value, operation)
+    return get_default_dtype() if out is None else out._dtype
+
+
+def chosen_device(value: Any, out: Any = None) -> device:
+    """The device a factory makes its tensor on: as asked, that of `out`, or the default one."""
+    if value is None:
+        return get_default_device() if out is None else out._device
+    return concrete(as_device(value))
+
+
+def on_device(wanted: dtype, where: device) -> dtype:
+    """The dtype that stands for `wanted` on `where`: mps has no float64, so float32 takes its place, with one warning."""
+    if where.type != "mps" or wanted not in (float64, complex128):
+        return wanted
+    held = float32 if wanted is float64 else complex64
+    if wanted.name not in _warned_about:
+        _warned_about.add(wanted.name)
+        warnings.warn(f"mps has no {wanted.name}: such tensors become {held.name} on that device. Pass dtype={held!r} to say so "
+                      "yourself.", stacklevel=4)
+    return held
+
+
+def placement(wanted_dtype: Any, wanted_device: Any, layout: Any, out: Any, operation: str) -> tuple[dtype, device]:
+    """dtype and device of a new tensor from a factory's arguments."""
+    if layout is not None:
+        check_layout(layout, operation)
+    if out is not None and not isinstance(out, TensorBase):
+        raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    where = chosen_device(wanted_device, out)
+    return on_device(chosen_dtype(wanted_dtype, out, operation), where), where
+
+
+def check_fits(value: Any, of: dtype, operation: str) -> None:
+    """torch's `RuntimeError` for a number that `of` cannot hold; negative numbers may wrap in unsigned types."""
+    if of.category == BOOL or not isinstance(value, (int, float, complex, np.number)):
+        return
+    if isinstance(value, (complex, np.complexfloating)):
+        if of.category == COMPLEX:
+            return
+        if value.imag != 0:
+            raise RuntimeError(f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow: it has an "
+                               "imaginary part; use a complex dtype")
+        value = value.real
+    if of.category >= FLOATING:
+        # Half types take any float32, becoming infinite; only what is beyond that is refused.
+        most = float(np.finfo(of.np if of.itemsize > 2 else np.float32).max)
+        fits = value != value or value in (float("inf"), float("-inf")) or abs(value) <= most
+    else:
+        info = np.iinfo(of.np)
+        fits = value == value and (-info.max if info.min == 0 else info.min) <= value <= info.max
+    if not fits:
+        raise RuntimeError(f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow; use a wider dtype "
+                           "or a smaller value")
+
+
+# Memory.
+
+
+def empty_ordered(k: Any, shape: Shape, of: np.dtype[Any], order: Shape | None) -> Array:
+    """Uninitialised dense memory whose dimensions lie in `order`, outermost first (None: row-major)."""
+    if order is None:
+        return k.empty(shape, of)  # type: ignore[no-any-return]
+    return k.permute(k.empty(tuple(shape[d] for d in order), of), inverse_order(order))  # type: ignore[no-any-return]
+
+
+def order_of(array: Array) -> Shape | None:
+    """The memory order that a dense copy of `array` keeps (torch's `preserve_format`)."""
+    return None if array.flags.c_contiguous else dense_order(array.shape, array.strides)
+
+
+def on_host(where: device) -> bool:
+    """Whether tensors on `where` hold values in host memory (everything but meta)."""
+    return where.type != "meta"
+
+
+def upload(array: Array, where: device) -> Any:
+    """A tensor on `where` that owns the host `array` from now on."""
+    k = CPU.kernels if where is CPU else kernels_for(where)
+    return wrap(array if on_host(where) else k.empty(array.shape, array.dtype), where)

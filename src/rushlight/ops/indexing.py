@@ -1,0 +1,351 @@
+"""`x[...]` and `x[...] = v` in every form torch knows.
+
+Integers, slices, None and Ellipsis are taken one after the other as views (select, slice, unsqueeze); index tensors and
+masks are then served together by one operation, as in torch and with NumPy's rules for where the result's dimensions go.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from rushlight.base.dtypes import BOOL, FLOATING, uint8
+from rushlight.base.shape import Shape
+from rushlight.core.inplace import apply_inplace
+from rushlight.core.primitive import Primitive, applyn
+from rushlight.core.table import fill
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.cast import alias
+from rushlight.ops.common import Number, methods, serve
+from rushlight.ops.creation import as_tensor
+from rushlight.ops.view import Select, Slice, Unsqueeze, apply_view, expand, reshape
+
+__all__ = ["index_put", "take_along_dim"]
+
+_EVERYTHING: Final = slice(None)
+# Which dimensions index tensors stand at: True for a tensor, False for a dimension taken whole.
+Pattern = tuple[bool, ...]
+
+
+def _key(pattern: Pattern, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """The NumPy index of a pattern and its index arrays."""
+    given = iter(arrays)
+    return tuple(_index_array(next(given)) if taken else _EVERYTHING for taken in pattern)
+
+
+def _index_array(array: Any) -> Any:
+    return array.astype(np.bool_) if array.dtype == np.uint8 else array
+
+
+class Index(Primitive):
+    """x at index tensors: `index(x, indices...)`."""
+
+    __slots__ = ("pattern",)
+    name = "index"
+    mixed_devices = True
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.pattern = pattern
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.index_get(arrays[0], _key(self.pattern, arrays[1:]))
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape, *inputs[1:])
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return applyn(AddAtIndex(self.pattern, saved[0]), (g, *saved[1:])), *(None for _ in saved[1:])
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return applyn(self, (tangents[0], *saved[1:]))
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        given = iter(tensors[1:])
+        return TensorBase.__getitem__, (tensors[0], tuple(next(given) if t else _EVERYTHING for t in self.pattern)), {}
+
+
+class AddAtIndex(Primitive):
+    """The transpose of `index`: zeros of `shape` with the input added at the index tensors."""
+
+    __slots__ = ("pattern", "shape")
+    name = "add_at_index"
+    mixed_devices = True
+
+    def __init__(self, pattern: Pattern, shape: Shape) -> None:
+        self.pattern = pattern
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.index_put(k.zeros(self.shape, arrays[0].dtype), _key(self.pattern, arrays[1:]), arrays[0], True)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return inputs[1:]
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return applyn(Index(self.pattern), (g, *saved)), *(None for _ in saved)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return applyn(self, (tangents[0], *saved))
+
+
+class IndexPut(Primitive):
+    """x with values written (or added) at index tensors: `index_put(x, values, indices...)`."""
+
+    __slots__ = ("pattern", "accumulate")
+    name = "index_put"
+    mixed_devices = True
+
+    def __init__(self, pattern: Pattern, accumulate: bool) -> None:
+        self.pattern = pattern
+        self.accumulate = accumulate
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.index_put(k.contiguous(arrays[0]), _key(self.pattern, arrays[2:]), arrays[1], self.accumulate)
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return k.index_put(out, _key(self.pattern, arrays[2:]), arrays[1], self.accumulate)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return inputs[2:]
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        gx = None
+        if needs[0]:
+            gx = g if self.accumulate else applyn(IndexPut(self.pattern, False), (g, g.new_zeros(()), *saved))
+        gv = applyn(Index(self.pattern), (g, *saved)) if needs[1] else None
+        return gx, gv, *(None for _ in saved)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        given = iter(tensors[2:])
+        indices = tuple(next(given) if t else None for t in self.pattern)
+        return index_put, (tensors[0], indices, tensors[1]), {"accumulate": self.accumulate}
+
+
+def _as_items(key: Any) -> list[Any]:
+    """The entries of an index expression; a list of slices, tensors or sequences is a tuple in torch's eyes."""
+    if isinstance(key, tuple):
+        return list(key)
+    return [key]
+
+
+def _index_tensor(entry: Any, like: Any) -> Any:
+    """A list, a range or an ndarray in an index as a tensor."""
+    found = as_tensor(entry, device=like._device) if not isinstance(entry, TensorBase) else entry
+    if found._dtype.category >= FLOATING:
+        if found.numel() == 0 and not isinstance(entry, TensorBase):
+            return found.long()
+        raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {found._dtype!r}")
+    return found
+
+
+def _consumed(entry: Any) -> int:
+    """How many dimensions of the tensor an entry uses up."""
+    if entry is None or entry is Ellipsis or isinstance(entry, bool):
+        return 0
+    if isinstance(entry, TensorBase) and entry._dtype in (uint8,) or isinstance(entry, TensorBase) and entry._dtype.category == BOOL:
+        return len(entry._shape)
+    return 1
+
+
+def resolve(x: Any, key: Any) -> tuple[Any, Pattern, list[Any]]:
+    """Take the basic part of `key` as views of `x`; return the view and what is left for index tensors."""
+    items = [
+        entry if entry is None or entry is Ellipsis or isinstance(entry, (bool, slice)) or _is_integer(entry) else _index_tensor(entry, x)
+        for entry in _as_items(key)
+    ]
+    if sum(1 for entry in items if entry is Ellipsis) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    rank, used = len(x._shape), sum(_consumed(entry) for entry in items)
+    if used > rank:
+        raise IndexError(f"too many indices for tensor of dimension {rank}: the index uses {used}")
+    pattern: list[bool] = []
+    tensors: list[Any] = []
+    dim = 0
+    for entry in items:
+        if entry is Ellipsis:
+            skipped = rank - used
+            pattern += [False] * skipped
+            dim += skipped
+        elif entry is None:
+            x = apply_view(Unsqueeze(dim), x)
+            pattern.append(False)
+            dim += 1
+        elif isinstance(entry, bool):
+            x = apply_view(Unsqueeze(dim), x)
+            pattern.append(True)
+            tensors.append(as_tensor([0] if entry else [], device=x._device).long())
+            dim += 1
+        elif isinstance(entry, slice):
+            x = _take_slice(x, dim, entry)
+            pattern.append(False)
+            dim += 1
+        elif _is_integer(entry):
+            x = _take_integer(x, dim, operator.index(entry))
+        else:
+            width = _check_index_tensor(x, dim, entry)
+            if width == 0:  # a zero-dim mask adds a dimension
+                x = apply_view(Unsqueeze(dim), x)
+                entry, width = reshape(entry, (1,)), 1
+            pattern.append(True)
+            tensors.append(entry)
+            dim += width
+    return x, tuple(pattern), tensors
+
+
+def _is_integer(entry: Any) -> bool:
+    if isinstance(entry, TensorBase):
+        return not entry._shape and entry._dtype.category == 1 and entry._dtype is not uint8
+    return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
+
+
+def _take_slice(x: Any, dim: int, entry: slice) -> Any:
+    size = x._shape[dim]
+    step = 1 if entry.step is None else operator.index(entry.step)
+    if step <= 0:
+        raise ValueError(f"step must be greater than zero, got {step}; use x.flip(dim) to reverse a dimension")
+    start, stop, step = slice(
+        None if entry.start is None else operator.index(entry.start),
+        None if entry.stop is None else operator.index(entry.stop),
+        step,
+    ).indices(size)
+    if (start, stop, step) == (0, size, 1):
+        return x
+    return apply_view(Slice(dim, start, max(start, stop), step), x)
+
+
+def _take_integer(x: Any, dim: int, index: int) -> Any:
+    size = x._shape[dim]
+    if not -size <= index < size:
+        raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {size}")
+    return apply_view(Select(dim, index + size if index < 0 else index), x)
+
+
+def _check_index_tensor(x: Any, dim: int, entry: Any) -> int:
+    """The number of dimensions an index tensor covers; the shape of a mask must be that of what it covers."""
+    if entry._dtype.category != BOOL and entry._dtype is not uint8:
+        return 1
+    width = len(entry._shape)
+    covered = x._shape[dim : dim + width]
+    for i, (have, want) in enumerate(zip(entry._shape, covered, strict=True)):
+        if have != want:
+            raise IndexError(
+                f"The shape of the mask {list(entry._shape)} at index {i} does not match the shape of the indexed tensor "
+                f"{list(x._shape)} at index {dim + i}"
+            )
+    return width
+
+
+def _masks_to_integers(pattern: Pattern, tensors: list[Any]) -> tuple[Pattern, list[Any]]:
+    """Masks written as the index tensors of their true elements, so that every tensor stands at one dimension."""
+    out_pattern: list[bool] = []
+    out_tensors: list[Any] = []
+    given = iter(tensors)
+    for taken in pattern:
+        if not taken:
+            out_pattern.append(False)
+            continue
+        entry = next(given)
+        if entry._dtype.category == BOOL or entry._dtype is uint8:
+            found = entry.nonzero()
+            for column in range(len(entry._shape)):
+                out_pattern.append(True)
+                out_tensors.append(found.detach()[:, column])
+        else:
+            out_pattern.append(True)
+            out_tensors.append(entry)
+    return tuple(out_pattern), out_tensors
+
+
+def getitem(self: Any, key: Any) -> Any:
+    """`self[key]`: a view where the key has no index tensors, else a copy."""
+    kind = type(key)
+    if kind is int:
+        if not self._shape:
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a Python number")
+        return _take_integer(self, 0, key)
+    if kind is slice and self._shape:
+        taken = _take_slice(self, 0, key)
+        return apply_view(Slice(0, 0, self._shape[0], 1), self) if taken is self else taken
+    view, pattern, tensors = resolve(self, key)
+    if not tensors:
+        return alias(self) if view is self else view
+    pattern, tensors = _masks_to_integers(pattern, tensors)
+    return applyn(Index(pattern), (view, *tensors))
+
+
+def setitem(self: Any, key: Any, value: Any) -> None:
+    """`self[key] = value`, in place; `value` is broadcast and cast."""
+    if not isinstance(value, (TensorBase, *Number)):
+        value = as_tensor(value, dtype=self._dtype, device=self._device)
+    view, pattern, tensors = resolve(self, key)
+    if not tensors:
+        if isinstance(value, TensorBase):
+            view.copy_(_without_leading_ones(value, len(view._shape)))
+        else:
+            view.fill_(value)
+        return
+    pattern, tensors = _masks_to_integers(pattern, tensors)
+    if not isinstance(value, TensorBase):
+        value = as_tensor(value, dtype=self._dtype, device=self._device)
+    _put(view, pattern, tensors, value.to(device=self._device, dtype=self._dtype), False)
+
+
+def _without_leading_ones(value: Any, rank: int) -> Any:
+    shape = value._shape
+    while len(shape) > rank and shape[0] == 1:
+        shape = shape[1:]
+    return value if shape == value._shape else reshape(value, shape)
+
+
+def _put(target: Any, pattern: Pattern, tensors: list[Any], values: Any, accumulate: bool) -> Any:
+    return apply_inplace(IndexPut(pattern, accumulate), target, (values, *tensors))
+
+
+def _put_arguments(self: Any, indices: Any, values: Any, operation: str) -> tuple[Pattern, list[Any]]:
+    if len(indices) > len(self._shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(self._shape)} (got {len(indices)})")
+    if values._dtype is not self._dtype:
+        raise RuntimeError(
+            f"{operation}(): Index put requires the source and destination dtypes match, got {self._dtype!r} for the destination and "
+            f"{values._dtype!r} for the source; convert with values.to({self._dtype!r})"
+        )
+    pattern = tuple(entry is not None for entry in indices)
+    return _masks_to_integers(pattern, [_index_tensor(entry, self) for entry in indices if entry is not None])
+
+
+def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """Write `values` at a tuple of index tensors (None: the whole dimension), in place; `accumulate` adds instead."""
+    pattern, tensors = _put_arguments(self, indices, values, "index_put_")
+    return _put(self, pattern, tensors, values, accumulate)
+
+
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """A copy of `input` with `values` written (or added) at a tuple of index tensors."""
+    pattern, tensors = _put_arguments(input, indices, values, "index_put")
+    return applyn(IndexPut(pattern, accumulate), (input, values, *tensors))
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """`gather` with broadcasting: values of `input` at `indices` along `dim` (None: of the flattened input)."""
+    if dim is None:
+        return reshape(input, (-1,)).gather(0, reshape(indices, (-1,)))
+    rank = len(input._shape)
+    d = dim + rank if dim < 0 else dim
+    if len(indices._shape) != rank:
+        raise RuntimeError(
+            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {rank} dimensions for "
+            f"input, and {len(indices._shape)} dimensions for indices"
+        )
+    common = np.broadcast_shapes(
+        tuple(1 if i == d else n for i, n in enumerate(input._shape)), tuple(1 if i == d else n for i, n in enumerate(indices._shape))
+    )
+    wide = expand(input, tuple(input._shape[d] if i == d else n for i, n in enumerate(common)))
+    return wide.gather(d, expand(indices, tuple(indices._shape[d] if i == d else n for i, n in enumerate(common))))
+
+
+serve(IndexPut, index_put)
+methods(index_put, index_put_, take_along_dim)
+fill(getitem=getitem, setitem=setitem)

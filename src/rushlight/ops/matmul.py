@@ -1,0 +1,448 @@
+"""Matrix products: mm, bmm, mv, dot, their sums with a third tensor, and `matmul`, which picks among them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from rushlight.base.shape import Shape, broadcast_shapes
+from rushlight.core.inplace import apply_inplace
+from rushlight.core.primitive import SAME, Primitive, apply2, applyn
+from rushlight.core.table import fill
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.common import methods, operand, serve, write_out
+from rushlight.ops.view import Reshape, apply_view, expand, reshape, squeeze, transpose, unsqueeze
+
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "matmul", "mm", "mv", "outer",
+    "tensordot", "vdot",
+]
+
+
+class Product(Primitive):
+    """A product of two tensors that is linear in each."""
+
+    __slots__ = ()
+    promotion = SAME
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0] if needs[1] else None, inputs[1] if needs[0] else None)
+
+
+class Mm(Product):
+    """(n, m) times (m, p)."""
+
+    __slots__ = ()
+    name = "mm"
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        a, b = saved
+        return apply2(MM, g, b.conj().t()) if needs[0] else None, apply2(MM, a.conj().t(), g) if needs[1] else None
+
+
+class Bmm(Product):
+    """Batches of matrices, (b, n, m) times (b, m, p)."""
+
+    __slots__ = ()
+    name = "bmm"
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        a, b = saved
+        return (
+            apply2(BMM, g, transpose(b.conj(), 1, 2)) if needs[0] else None,
+            apply2(BMM, transpose(a.conj(), 1, 2), g) if needs[1] else None,
+        )
+
+
+class Mv(Product):
+    """(n, m) times (m,)."""
+
+    __slots__ = ()
+    name = "mv"
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        a, v = saved
+        return outer(g, v.conj()) if needs[0] else None, apply2(MV, a.conj().t(), g) if needs[1] else None
+
+
+class Dot(Product):
+    """(n,) times (n,)."""
+
+    __slots__ = ()
+    name = "dot"
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        a, b = saved
+        return g * b.conj() if needs[0] else None, g * a.conj() if needs[1] else None
+
+
+class UnsafeView(Reshape):
+    """The reshape at the end of a folded product; its input is never seen by anyone."""
+
+    __slots__ = ()
+    name = "unsafe_view"
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return reshape(g, saved[0])
+
+
+class AddProduct(Primitive):
+    """beta * c + alpha * (a @ b): `add_product(c, a, b)`."""
+
+    __slots__ = ("beta", "alpha")
+    promotion = SAME
+
+    def __init__(self, beta: Any = 1, alpha: Any = 1) -> None:
+        self.beta = beta
+        self.alpha = alpha
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[1] if needs[2] else None, inputs[2] if needs[1] else None)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
+        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
+        return gc, *self.product.vjp(saved, scaled, needs[1:])
+
+    @property
+    def product(self) -> Primitive:
+        raise NotImplementedError
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return type(self).public, tensors, {"beta": self.beta, "alpha": self.alpha}
+
+
+class Addmm(AddProduct):
+    """c + a @ b for matrices."""
+
+    __slots__ = ()
+    name = "addmm"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.addmm(*arrays, self.beta, self.alpha)
+
+    @property
+    def product(self) -> Primitive:
+        return MM
+
+
+class Baddbmm(AddProduct):
+    """c + a @ b for batches of matrices."""
+
+    __slots__ = ()
+    name = "baddbmm"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.baddbmm(*arrays, self.beta, self.alpha)
+
+    @property
+    def product(self) -> Primitive:
+        return BMM
+
+
+class Addmv(AddProduct):
+    """c + a @ v."""
+
+    __slots__ = ()
+    name = "addmv"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        c, a, v = arrays
+        return k.addmm(c, a, v, self.beta, self.alpha) if v.ndim == 2 else _addmv(k, c, a, v, self.beta, self.alpha)
+
+    @property
+    def product(self) -> Primitive:
+        return MV
+
+
+def _addmv(k: Any, c: Any, a: Any, v: Any, beta: Any, alpha: Any) -> Any:
+    column = c[:, None] if c.ndim else c
+    return k.select(k.addmm(column, a, v[:, None], beta, alpha), 1, 0)
+
+
+MM, BMM, MV, DOT, ADDMM = Mm(), Bmm(), Mv(), Dot(), Addmm()
+
+
+def _conjugate(value: Any) -> Any:
+    return value.conjugate() if isinstance(value, complex) else value
+
+
+def _check_tensors(operation: str, **tensors: Any) -> None:
+    for name, value in tensors.items():
+        if not isinstance(value, TensorBase):
+            raise TypeError(f"{operation}(): argument '{name}' must be Tensor, not {type(value).__name__}")
+
+
+def _check_dims(operation: str, ranks: tuple[int, ...], **tensors: Any) -> None:
+    _check_tensors(operation, **tensors)
+    for rank, (name, value) in zip(ranks, tensors.items(), strict=True):
+        if len(value._shape) != rank:
+            raise RuntimeError(
+                f"{operation}(): {name} must be a {_KINDS[rank]} ({rank}-D), got {len(value._shape)}-D of shape {list(value._shape)}"
+            )
+
+
+_KINDS = {1: "vector", 2: "matrix", 3: "batch of matrices"}
+
+
+def _check_matrices(operation: str, a: Any, b: Any) -> None:
+    if a._shape[-1] != b._shape[-2]:
+        raise RuntimeError(
+            f"{operation}(): mat1 and mat2 shapes cannot be multiplied ({_by(a._shape)} and {_by(b._shape)}): the last size of the "
+            f"first ({a._shape[-1]}) must equal the {'first' if len(b._shape) == 2 else 'second'} of the second ({b._shape[-2]})"
+        )
+    _check_same(operation, a, b)
+
+
+def _check_same(operation: str, a: Any, b: Any) -> None:
+    if a._dtype is not b._dtype:
+        raise RuntimeError(
+            f"{operation}(): expected m1 and m2 to have the same dtype, but got: {a._dtype!r} != {b._dtype!r}; convert one of them, "
+            "for example with x.to(y.dtype)"
+        )
+
+
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def mm(input: Any, mat2: Any, *, out: Any = None) -> Any:
+    """The product of two matrices, (n, m) and (m, p); no broadcasting."""
+    _check_dims("mm", (2, 2), input=input, mat2=mat2)
+    _check_matrices("mm", input, mat2)
+    result = apply2(MM, input, mat2)
+    return result if out is None else write_out(out, result, "mm")
+
+
+def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
+    """The products of two batches of matrices, (b, n, m) and (b, m, p); no broadcasting."""
+    _check_dims("bmm", (3, 3), input=input, mat2=mat2)
+    if input._shape[0] != mat2._shape[0]:
+        raise RuntimeError(f"bmm(): batch sizes differ: {list(input._shape)} and {list(mat2._shape)}")
+    _check_matrices("bmm", input, mat2)
+    result = apply2(BMM, input, mat2)
+    return result if out is None else write_out(out, result, "bmm")
+
+
+def mv(input: Any, vec: Any, *, out: Any = None) -> Any:
+    """A matrix (n, m) times a vector (m,)."""
+    _check_dims("mv", (2, 1), input=input, vec=vec)
+    if input._shape[1] != vec._shape[0]:
+        raise RuntimeError(f"mv(): size mismatch, got input ({_by(input._shape)}), vec ({vec._shape[0]})")
+    _check_same("mv", input, vec)
+    result = apply2(MV, input, vec)
+    return result if out is None else write_out(out, result, "mv")
+
+
+def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
+    """The sum of the products of two vectors' elements (nothing is conjugated)."""
+    _check_dims("dot", (1, 1), input=input, tensor=tensor)
+    if input._shape != tensor._shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor {list(input._shape)} and src {list(tensor._shape)} to have the same number of "
+            f"elements, but got {input._shape[0]} and {tensor._shape[0]} elements respectively"
+        )
+    _check_same("dot", input, tensor)
+    result = apply2(DOT, input, tensor)
+    return result if out is None else write_out(out, result, "dot")
+
+
+def vdot(input: Any, other: Any, *, out: Any = None) -> Any:
+    """`dot` with the first vector conjugated."""
+    return dot(input.conj(), other, out=out)
+
+
+def outer(input: Any, vec2: Any, *, out: Any = None) -> Any:
+    """The products of all pairs of elements of two vectors, (n, m)."""
+    _check_dims("outer", (1, 1), input=input, vec2=vec2)
+    result = unsqueeze(input, 1) * vec2
+    return result if out is None else write_out(out, result, "outer")
+
+
+def inner(input: Any, other: Any, *, out: Any = None) -> Any:
+    """Products summed over the last dimension of both."""
+    _check_tensors("inner", input=input, other=other)
+    if not input._shape or not other._shape:
+        return input * other
+    if input._shape[-1] != other._shape[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input._shape)} and {list(other._shape)}"
+        )
+    result = tensordot(input, other, ([-1], [-1]))
+    return result if out is None else write_out(out, result, "inner")
+
+
+def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The matrix product: vectors are dotted, leading dimensions are batches and broadcast.
+
+    Raises `RuntimeError` for zero-dim tensors, sizes that do not fit, or different dtypes.
+    """
+    _check_tensors("matmul", input=input, other=other)
+    result = _matmul(input, other)
+    return result if out is None else write_out(out, result, "matmul")
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    m, n = len(a._shape), len(b._shape)
+    if m == 0 or n == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
+    if m == 1 and n == 1:
+        return dot(a, b)
+    if m == 2 and n == 1:
+        return mv(a, b)
+    if m == 2 and n == 2:
+        _check_matrices("matmul", a, b)
+        return apply2(MM, a, b)
+    if m == 1:
+        return squeeze(_matmul(unsqueeze(a, 0), b), -2)
+    if n == 1:
+        return squeeze(_matmul(a, unsqueeze(b, 1)), -1)
+    _check_matrices("matmul", a, b)
+    if n == 2:  # one matrix for the whole batch: one large product
+        rows = reshape(a, (prod(a._shape[:-1]), a._shape[-1]))
+        return apply_view(UnsafeView((*a._shape[:-1], b._shape[-1])), apply2(MM, rows, b))
+    try:
+        batch = broadcast_shapes(a._shape[:-2], b._shape[:-2])
+    except RuntimeError:
+        raise RuntimeError(f"matmul(): the batch dimensions of {list(a._shape)} and {list(b._shape)} can't be broadcast together") from None
+    size = prod(batch)
+    left = reshape(expand(a, (*batch, *a._shape[-2:])), (size, *a._shape[-2:]))
+    right = reshape(expand(b, (*batch, *b._shape[-2:])), (size, *b._shape[-2:]))
+    return apply_view(UnsafeView((*batch, a._shape[-2], b._shape[-1])), apply2(BMM, left, right))
+
+
+def _add_product(op: Primitive, c: Any, a: Any, b: Any, shape: Shape, out: Any) -> Any:
+    _check_tensors(op.name, input=c)
+    if broadcastable(c._shape, shape):
+        result = applyn(op, (c, a, b))
+        return result if out is None else write_out(out, result, op.name)
+    raise RuntimeError(f"{op.name}(): input of shape {list(c._shape)} can't be broadcast to the product's shape {list(shape)}")
+
+
+def broadcastable(shape: Shape, to: Shape) -> bool:
+    """Whether `shape` broadcasts to `to` without changing it."""
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+    """`beta * input + alpha * (mat1 @ mat2)` for matrices; `input` is broadcast, and ignored (NaN too) for beta 0."""
+    _check_dims("addmm", (2, 2), mat1=mat1, mat2=mat2)
+    _check_matrices("addmm", mat1, mat2)
+    op = ADDMM if beta == 1 and alpha == 1 else Addmm(beta, alpha)
+    return _add_product(op, input, mat1, mat2, (mat1._shape[0], mat2._shape[1]), out)
+
+
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+    """`beta * input + alpha * (batch1 @ batch2)` for batches of matrices."""
+    _check_dims("baddbmm", (3, 3), batch1=batch1, batch2=batch2)
+    _check_matrices("baddbmm", batch1, batch2)
+    return _add_product(Baddbmm(beta, alpha), input, batch1, batch2, (*batch1._shape[:2], batch2._shape[2]), out)
+
+
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+    """`beta * input + alpha * (mat @ vec)`."""
+    _check_dims("addmv", (2, 1), mat=mat, vec=vec)
+    if mat._shape[1] != vec._shape[0]:
+        raise RuntimeError(f"addmv(): size mismatch, got mat ({_by(mat._shape)}), vec ({vec._shape[0]})")
+    return _add_product(Addmv(beta, alpha), input, mat, vec, mat._shape[:1], out)
+
+
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+    """`beta * input + alpha * outer(vec1, vec2)`."""
+    product = outer(vec1, vec2) * alpha if alpha != 1 else outer(vec1, vec2)
+    result = product if beta == 0 else product + (input if beta == 1 else input * beta)
+    return result if out is None else write_out(out, result, "addr")
+
+
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+    """`beta * input + alpha * (batch1 @ batch2).sum(0)`."""
+    product = bmm(batch1, batch2).sum(0)
+    product = product if alpha == 1 else product * alpha
+    result = product if beta == 0 else product + (input if beta == 1 else input * beta)
+    return result if out is None else write_out(out, result, "addbmm")
+
+
+def addmm_(self: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`addmm` in place."""
+    _check_dims("addmm_", (2, 2), mat1=mat1, mat2=mat2)
+    _check_matrices("addmm_", mat1, mat2)
+    return apply_inplace(Addmm(beta, alpha), self, (mat1, mat2))
+
+
+def baddbmm_(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`baddbmm` in place."""
+    _check_dims("baddbmm_", (3, 3), batch1=batch1, batch2=batch2)
+    _check_matrices("baddbmm_", batch1, batch2)
+    return apply_inplace(Baddbmm(beta, alpha), self, (batch1, batch2))
+
+
+def addmv_(self: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`addmv` in place."""
+    _check_dims("addmv_", (2, 1), mat=mat, vec=vec)
+    return apply_inplace(Addmv(beta, alpha), self, (mat, vec))
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
+    """Products of `a` and `b` summed over pairs of dimensions: the last and first `dims`, or two lists of dimensions."""
+    if isinstance(dims, TensorBase):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        left, right = list(range(len(a._shape) - dims, len(a._shape))), list(range(dims))
+    else:
+        left, right = (list(d) if hasattr(d, "__iter__") else [d] for d in dims)
+    m, n = len(a._shape), len(b._shape)
+    left, right = [d % m for d in left], [d % n for d in right]
+    for x, y in zip(left, right, strict=True):
+        if a._shape[x] != b._shape[y]:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a._shape[x]} in dim {x} and second has size {b._shape[y]} in dim {y}"
+            )
+    free_a, free_b = [d for d in range(m) if d not in left], [d for d in range(n) if d not in right]
+    common = prod(a._shape[d] for d in left)
+    rows = reshape(a.permute(free_a + left), (prod(a._shape[d] for d in free_a), common))
+    columns = reshape(b.permute(right + free_b), (common, prod(b._shape[d] for d in free_b)))
+    result = reshape(mm(rows, columns), tuple(a._shape[d] for d in free_a) + tuple(b._shape[d] for d in free_b))
+    return result if out is None else write_out(out, result, "tensordot")
+
+
+def kron(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The Kronecker product."""
+    rank = max(len(input._shape), len(other._shape))
+    x = reshape(input, (1,) * (rank - len(input._shape)) + input._shape)
+    y = reshape(other, (1,) * (rank - len(other._shape)) + other._shape)
+    wide_x = reshape(x, tuple(n for size in x._shape for n in (size, 1)))
+    wide_y = reshape(y, tuple(n for size in y._shape for n in (1, size)))
+    result = reshape(wide_x * wide_y, tuple(p * q for p, q in zip(x._shape, y._shape, strict=True)))
+    return result if out is None else write_out(out, result, "kron")
+
+
+def chain_matmul(*matrices: Any, out: Any = None) -> Any:
+    """The product of several matrices, from left to right."""
+    given = tuple(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], TensorBase) else matrices
+    result = given[0]
+    for matrix in given[1:]:
+        result = mm(result, matrix)
+    return result if out is None else write_out(out, result, "chain_matmul")
+
+
+def _operator(a: Any, other: Any) -> Any:
+    return _matmul(a, other) if isinstance(other, TensorBase) else NotImplemented
+
+
+def _reflected(b: Any, other: Any) -> Any:
+    a = operand(other, b) if not isinstance(other, (int, float, complex)) else NotImplemented
+    return NotImplemented if a is NotImplemented else _matmul(a, b)
+
+
+ger = outer
+for _primitive, _function in ((Mm, mm), (Bmm, bmm), (Mv, mv), (Dot, dot), (Addmm, addmm), (Baddbmm, baddbmm), (Addmv, addmv)):
+    serve(_primitive, _function)
+methods(
+    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addbmm, kron, ger=outer,
+)
+fill(matmul=_operator, rmatmul=_reflected)

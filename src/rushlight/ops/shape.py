@@ -1,0 +1,504 @@
+"""Joining, repeating and reordering: cat, stack, repeat, flip, roll, tril, diag and kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight.base.dtypes import result_dtype
+from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_argument
+from rushlight.core.inplace import apply_inplace
+from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.common import methods, serve, write_out
+from rushlight.ops.view import Slice, diagonal, expand, reshape, select, transpose, unsqueeze
+
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cat", "column_stack", "concat", "concatenate", "diag", "diag_embed",
+    "diagflat", "diagonal_scatter", "dstack", "flip", "fliplr", "flipud", "hstack", "repeat_interleave", "roll", "rot90",
+    "row_stack", "select_scatter", "slice_scatter", "stack", "tile", "trace", "tril", "triu", "vstack", "vander",
+]
+
+
+class Cat(Primitive):
+    """Tensors joined along a dimension."""
+
+    __slots__ = ("dim",)
+    name = "cat"
+    linear = True
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.cat(arrays, self.dim)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return tuple(t._shape for t in inputs)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        found: list[Any] = []
+        start = 0
+        for shape, wanted in zip(saved, needs, strict=True):
+            if shape == (0,):  # torch's legacy: an empty vector joins anything
+                found.append(g.new_zeros(shape) if wanted else None)
+                continue
+            stop = start + shape[self.dim]
+            found.append(apply_view(Slice(self.dim, start, stop, 1), g) if wanted else None)
+            start = stop
+        return tuple(found)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return applyn(self, tangents)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return cat, (tensors,), {"dim": self.dim}
+
+
+class Stack(Primitive):
+    """Tensors of one shape joined along a new dimension."""
+
+    __slots__ = ("dim",)
+    name = "stack"
+    linear = True
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.stack(arrays, self.dim)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return tuple(select(g, self.dim, i) if wanted else None for i, wanted in enumerate(needs))
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return applyn(self, tangents)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return stack, (tensors,), {"dim": self.dim}
+
+
+class LinearUnary(Primitive):
+    """A linear rearrangement of one tensor."""
+
+    __slots__ = ()
+    linear = True
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+
+class Repeat(LinearUnary):
+    """The tensor repeated along every dimension."""
+
+    __slots__ = ("repeats",)
+    name = "repeat"
+
+    def __init__(self, repeats: Shape) -> None:
+        self.repeats = repeats
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.repeat(arrays[0], self.repeats)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape,)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        shape = saved[0]
+        lead = len(self.repeats) - len(shape)
+        if 0 in self.repeats:
+            return g.new_zeros(shape)
+        pairs = [(r, 1 if i < lead else shape[i - lead]) for i, r in enumerate(self.repeats)]
+        summed = reshape(g, tuple(n for pair in pairs for n in pair)).sum(tuple(range(0, 2 * len(pairs), 2))) if pairs else g
+        return reshape(summed, shape)
+
+
+class Flip(LinearUnary):
+    """The order along some dimensions reversed."""
+
+    __slots__ = ("dims",)
+    name = "flip"
+
+    def __init__(self, dims: Shape) -> None:
+        self.dims = dims
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.flip(arrays[0], self.dims)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(self, g)
+
+
+class Roll(LinearUnary):
+    """The elements shifted around along some dimensions."""
+
+    __slots__ = ("shifts", "dims")
+    name = "roll"
+
+    def __init__(self, shifts: Shape, dims: Shape) -> None:
+        self.shifts = shifts
+        self.dims = dims
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.roll(arrays[0], self.shifts, self.dims)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(Roll(tuple(-s for s in self.shifts), self.dims), g)
+
+
+class Tril(LinearUnary):
+    """The lower triangles, zeros elsewhere."""
+
+    __slots__ = ("diagonal",)
+    name = "tril"
+
+    def __init__(self, diagonal: int) -> None:
+        self.diagonal = diagonal
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return getattr(k, self.name)(arrays[0], self.diagonal)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(self, g)
+
+
+class Triu(Tril):
+    """The upper triangles, zeros elsewhere."""
+
+    __slots__ = ()
+    name = "triu"
+
+
+def _tensors(operation: str, tensors: Any) -> tuple[Any, ...]:
+    if isinstance(tensors, TensorBase) or not isinstance(tensors, Sequence):
+        raise TypeError(f"{operation}(): argument 'tensors' must be tuple of Tensors, not {type(tensors).__name__}")
+    for i, entry in enumerate(tensors):
+        if not isinstance(entry, TensorBase):
+            raise TypeError(f"{operation}(): expected Tensor as element {i} in argument 0, but got {type(entry).__name__}")
+    if not tensors:
+        raise RuntimeError(f"{operation}(): expected a non-empty list of Tensors")
+    return tuple(tensors)
+
+
+def _common_dtype(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    first = tensors[0]._dtype
+    if all(x._dtype is first for x in tensors):
+        return tensors
+    common = result_dtype([(x._dtype, not x._shape) for x in tensors])
+    return tuple(x.to(common) for x in tensors)
+
+
+def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
+    """`tensors` joined along `dim`; all other sizes must agree.
+
+    >>> cat([tensor([1, 2]), tensor([3])])
+    tensor([1, 2, 3])
+    """
+    given = _common_dtype(_tensors("cat", tensors))
+    if any(not x._shape for x in given):
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated; use stack, or x.reshape(1)")
+    real = [x for x in given if x._shape != (0,)] or [given[0]]
+    d = normalize_dim(dim, len(real[0]._shape), "cat")
+    first = real[0]._shape
+    for i, x in enumerate(given):
+        shape = x._shape
+        if shape == (0,):
+            continue
+        if len(shape) != len(first):
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)} (number {i} in the list)")
+        for j, (want, have) in enumerate(zip(first, shape, strict=True)):
+            if j != d and want != have:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {d}. Expected size {want} but got size {have} for tensor number {i} "
+                    "in the list."
+                )
+    result = applyn(Cat(d), given)
+    return result if out is None else write_out(out, result, "cat")
+
+
+def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
+    """`tensors`, all of one shape, joined along a new dimension `dim`."""
+    given = _common_dtype(_tensors("stack", tensors))
+    for i, x in enumerate(given):
+        if x._shape != given[0]._shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(given[0]._shape)} at entry 0 and {list(x._shape)} at entry {i}"
+            )
+    result = applyn(Stack(normalize_dim(dim, len(given[0]._shape) + 1, "stack")), given)
+    return result if out is None else write_out(out, result, "stack")
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with at least one dimension."""
+    return _each(tensors, lambda x: x if x._shape else reshape(x, (1,)))
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with at least two dimensions; new ones in front."""
+    return _each(tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, max(x.numel(), 0))) if x._shape else reshape(x, (1, 1)))
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with at least three dimensions."""
+
+    def grow(x: Any) -> Any:
+        rank = len(x._shape)
+        if rank == 0:
+            return reshape(x, (1, 1, 1))
+        return unsqueeze(unsqueeze(x, 0), -1) if rank == 1 else unsqueeze(x, -1) if rank == 2 else x
+
+    return _each(tensors, grow)
+
+
+def _each(tensors: tuple[Any, ...], function: Any) -> Any:
+    if len(tensors) == 1:
+        only = tensors[0]
+        return function(only) if isinstance(only, TensorBase) else tuple(function(x) for x in only)
+    return tuple(function(x) for x in tensors)
+
+
+def hstack(tensors: Any, *, out: Any = None) -> Any:
+    """`cat` along the columns (dimension 0 for one-dim tensors)."""
+    given = atleast_1d(_tensors("hstack", tensors))
+    return cat(given, 0 if len(given[0]._shape) == 1 else 1, out=out)
+
+
+def vstack(tensors: Any, *, out: Any = None) -> Any:
+    """`cat` along the rows; vectors are rows."""
+    return cat(atleast_2d(_tensors("vstack", tensors)), 0, out=out)
+
+
+def dstack(tensors: Any, *, out: Any = None) -> Any:
+    """`cat` along the third dimension."""
+    return cat(atleast_3d(_tensors("dstack", tensors)), 2, out=out)
+
+
+def column_stack(tensors: Any, *, out: Any = None) -> Any:
+    """Vectors as columns beside each other."""
+    given = [x if len(x._shape) > 1 else reshape(x, (x.numel(), 1)) for x in _tensors("column_stack", tensors)]
+    return cat(given, 1, out=out)
+
+
+def repeat(self: Any, *repeats: Any) -> Any:
+    """A copy repeated along every dimension; more repeats than dimensions add dimensions in front."""
+    given = shape_argument(repeats, "repeat")
+    if len(given) < len(self._shape):
+        raise RuntimeError(
+            f"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: got {len(given)} repeats for "
+            f"{len(self._shape)} dimensions"
+        )
+    if any(n < 0 for n in given):
+        raise RuntimeError(f"repeat(): Trying to create tensor with negative dimension {min(given)}: {list(given)}")
+    return apply1(Repeat(given), self)
+
+
+def tile(input: Any, *dims: Any) -> Any:
+    """`repeat`, where missing repeats in front count as 1."""
+    given = shape_argument(dims, "tile")
+    return repeat(input, (1,) * (len(input._shape) - len(given)) + given)
+
+
+def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+    """Each element (each slice along `dim`) repeated `repeats` times in a row; a tensor of repeats gives one count each.
+
+    With one argument, a tensor of counts, the indices repeated as often as they say.
+    """
+    counts = input if repeats is None else repeats
+    if repeats is None:
+        index = input.new_zeros((0,))
+        return index if not input.numel() else _interleaved(counts, input)
+    if dim is None:
+        input, dim = reshape(input, (-1,)), 0
+    d = normalize_dim(dim, len(input._shape), "repeat_interleave")
+    size = input._shape[d]
+    if isinstance(counts, TensorBase):
+        if counts.numel() not in (1, size):
+            raise RuntimeError(f"repeats must have the same size as input along dim, but got {counts.numel()} and {size}")
+        counts = expand(reshape(counts, (-1,)), (size,))
+        return input.index_select(d, _interleaved(counts, counts))
+    if counts < 0:
+        raise RuntimeError("Repeats must be non-negative")
+    wide = expand(unsqueeze(input, d + 1), (*input._shape[: d + 1], counts, *input._shape[d + 1 :]))
+    return reshape(wide.clone(), (*input._shape[:d], size * counts, *input._shape[d + 1 :]))
+
+
+class Interleaved(Primitive):
+    """The index i repeated counts[i] times."""
+
+    __slots__ = ()
+    name = "repeat_interleave"
+    differentiable = False
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.repeat_interleave(k.arange(0, arrays[0].size, 1, arrays[0].dtype), arrays[0])
+
+
+def _interleaved(counts: Any, like: Any) -> Any:
+    if counts._dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"repeats has to be Long or Int tensor, got {counts._dtype!r}")
+    return apply1(Interleaved(), counts.contiguous())
+
+
+def flip(input: Any, *dims: Any) -> Any:
+    """A copy with the order along `dims` reversed."""
+    return apply1(Flip(normalize_dims(shape_argument(dims, "flip"), len(input._shape), "flip")), input)
+
+
+def fliplr(input: Any) -> Any:
+    """`flip` of dimension 1."""
+    if len(input._shape) < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, 1)
+
+
+def flipud(input: Any) -> Any:
+    """`flip` of dimension 0."""
+    if not input._shape:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, 0)
+
+
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """A copy shifted around by `shifts` along `dims`; without `dims` the flattened tensor is shifted."""
+    amounts = shape_argument((shifts,) if isinstance(shifts, Sequence) else ((shifts,),), "roll")
+    along = () if dims is None else dims if isinstance(dims, Sequence) else (dims,)
+    if along and len(along) != len(amounts):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:{len(along)}")
+    if not along and len(amounts) != 1:
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(amounts)}, dims:0")
+    return apply1(Roll(amounts, tuple(normalize_dim(d, len(input._shape), "roll") for d in along)), input)
+
+
+def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+    """A copy turned by `k` quarter turns from the first towards the second of `dims`."""
+    a, b = normalize_dims(dims, len(input._shape), "rot90")
+    turns = k % 4
+    if turns == 0:
+        return input.clone()
+    if turns == 2:
+        return flip(input, (a, b))
+    return transpose(flip(input, b), a, b) if turns == 1 else flip(transpose(input, a, b), b)
+
+
+def _matrices(operation: str, input: Any) -> Any:
+    if len(input._shape) < 2:
+        raise RuntimeError(f"{operation}: input tensor must have at least 2 dimensions, got shape {list(input._shape)}")
+    return input
+
+
+def tril(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
+    """The lower triangles of the last two dimensions, zeros above `diagonal`."""
+    result = apply1(Tril(diagonal), _matrices("tril", input))
+    return result if out is None else write_out(out, result, "tril")
+
+
+def triu(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
+    """The upper triangles of the last two dimensions, zeros below `diagonal`."""
+    result = apply1(Triu(diagonal), _matrices("triu", input))
+    return result if out is None else write_out(out, result, "triu")
+
+
+def tril_(self: Any, diagonal: int = 0) -> Any:
+    """`tril` in place."""
+    return apply_inplace(Tril(diagonal), _matrices("tril_", self))
+
+
+def triu_(self: Any, diagonal: int = 0) -> Any:
+    """`triu` in place."""
+    return apply_inplace(Triu(diagonal), _matrices("triu_", self))
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices over `dim1` and `dim2` with the last dimension of `input` on a diagonal, zeros elsewhere."""
+    shape = input._shape
+    size = shape[-1] + abs(offset)
+    rank = len(shape) + 1
+    a, b = normalize_dim(dim1, rank, "diag_embed"), normalize_dim(dim2, rank, "diag_embed")
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rest = iter(shape[:-1])
+    out = input.new_zeros(tuple(size if i in (a, b) else next(rest) for i in range(rank)))
+    diagonal(out, offset, a, b).copy_(input)
+    return out
+
+
+def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
+    """A matrix with a vector on its diagonal, or the diagonal of a matrix as a copy."""
+    rank = len(input._shape)
+    if rank not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
+    result = diag_embed(input, diagonal) if rank == 1 else _diagonal(input, diagonal).clone()
+    return result if out is None else write_out(out, result, "diag")
+
+
+_diagonal = diagonal
+
+
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """A matrix with the flattened input on its diagonal."""
+    return diag_embed(reshape(input, (-1,)), offset)
+
+
+def trace(input: Any) -> Any:
+    """The sum of a matrix's diagonal."""
+    if len(input._shape) != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
+    return diagonal(input).sum()
+
+
+def block_diag(*tensors: Any) -> Any:
+    """A block-diagonal matrix of the given matrices (vectors are rows)."""
+    blocks = _common_dtype(atleast_2d(*tensors) if len(tensors) > 1 else (atleast_2d(*tensors),))
+    width = sum(b._shape[1] for b in blocks)
+    rows, left = [], 0
+    for block in blocks:
+        height, columns = block._shape
+        rows.append(cat([block.new_zeros((height, left)), block, block.new_zeros((height, width - left - columns))], 1))
+        left += columns
+    return cat(rows, 0)
+
+
+def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
+    """A copy of `input` with `src` written at `index` of `dim`."""
+    out = input.clone()
+    select(out, dim, index).copy_(src)
+    return out
+
+
+def slice_scatter(
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    """A copy of `input` with `src` written at `start:end:step` of `dim`."""
+    out = input.clone()
+    d = normalize_dim(dim, len(out._shape), "slice_scatter")
+    out[(slice(None),) * d + (slice(start, end, step),)] = src
+    return out
+
+
+def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """A copy of `input` with `src` written on a diagonal."""
+    out = input.clone()
+    diagonal(out, offset, dim1, dim2).copy_(src)
+    return out
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """The Vandermonde matrix of a vector."""
+    count = x._shape[0] if N is None else N
+    powers = [x**i if i else x.new_ones(x._shape) for i in range(count)]
+    return stack(powers if increasing else powers[::-1], 1) if count else x.new_zeros((x._shape[0], 0))
+
+
+concat = concatenate = cat
+row_stack = vstack
+serve(Cat, cat)
+serve(Stack, stack)
+serve(Repeat, repeat)
+serve(Flip, flip)
+serve(Roll, roll)
+serve(Tril, tril)
+serve(Triu, triu)
+methods(
+    repeat, tile, repeat_interleave, flip, fliplr, flipud, roll, rot90, tril, triu, tril_, triu_, diag_embed, diag, diagflat, trace,
+    select_scatter, slice_scatter, diagonal_scatter,
+)

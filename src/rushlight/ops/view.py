@@ -1,0 +1,564 @@
+"""Operations whose results share memory with their input: reshape, permute, expand, squeeze, select, slice, diagonal."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
+
+from rushlight.base.dtypes import COMPLEX
+from rushlight.base.dtypes import dtype as dtype_class
+from rushlight.base.shape import (
+    Shape,
+    broadcast_shapes,
+    infer_size,
+    normalize_dim,
+    normalize_dims,
+    shape_argument,
+)
+from rushlight.core.primitive import Primitive, apply1, apply_view
+from rushlight.core.tensor import TensorBase, attach
+from rushlight.ops.common import methods, serve
+
+__all__ = [
+    "adjoint",
+    "broadcast_tensors",
+    "broadcast_to",
+    "diagonal",
+    "flatten",
+    "moveaxis",
+    "movedim",
+    "narrow",
+    "permute",
+    "ravel",
+    "reshape",
+    "select",
+    "squeeze",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+]
+
+
+class ViewOp(Primitive):
+    """A linear operation that moves no data: its tangent is the same view of the tangent."""
+
+    __slots__ = ()
+    linear: ClassVar[bool] = True
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply_view(self, tangents[0])
+
+
+class Reshape(ViewOp):
+    """The same elements in another shape, when the strides allow it without a copy."""
+
+    __slots__ = ("shape",)
+    name = "view"
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        found = k.reshape_view(arrays[0], self.shape)
+        if found is None:
+            raise RuntimeError(
+                f"view size is not compatible with input tensor's size and stride (at least one dimension spans across "
+                f"two contiguous subspaces): {list(arrays[0].shape)} to {list(self.shape)}. Use .reshape(...) instead."
+            )
+        return found
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape,)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return reshape(g, saved[0])
+
+
+class Permute(ViewOp):
+    """The dimensions in another order."""
+
+    __slots__ = ("dims",)
+    name = "permute"
+
+    def __init__(self, dims: Shape) -> None:
+        self.dims = dims
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.permute(arrays[0], self.dims)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        back = [0] * len(self.dims)
+        for i, d in enumerate(self.dims):
+            back[d] = i
+        return apply_view(type(self)(tuple(back)), g)
+
+
+class Transpose(Permute):
+    """Two dimensions exchanged."""
+
+    __slots__ = ()
+    name = "transpose"
+
+
+class TransposeMatrix(Permute):
+    """What `t()` records."""
+
+    __slots__ = ()
+    name = "t"
+    node_name = "TBackward0"
+
+
+class Expand(ViewOp):
+    """Size-1 dimensions repeated without copying."""
+
+    __slots__ = ("shape",)
+    name = "expand"
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.expand(arrays[0], self.shape)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g  # the engine sums it to the input's shape
+
+
+class Squeeze(ViewOp):
+    """Without the size-1 dimensions `dims`."""
+
+    __slots__ = ("dims",)
+    name = "squeeze"
+
+    def __init__(self, dims: Shape) -> None:
+        self.dims = dims
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.squeeze(arrays[0], self.dims)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        for d in self.dims:
+            g = apply_view(Unsqueeze(d), g)
+        return g
+
+
+class SqueezeDim(Squeeze):
+    """What `squeeze(dim)` records."""
+
+    __slots__ = ()
+    name = "squeeze_dim"
+    node_name = "SqueezeBackward1"
+
+
+class SqueezeDims(Squeeze):
+    """What `squeeze((dim, ...))` records."""
+
+    __slots__ = ()
+    name = "squeeze_dims"
+    node_name = "SqueezeBackward2"
+
+
+class Unsqueeze(ViewOp):
+    """With a dimension of size 1 at `dim`."""
+
+    __slots__ = ("dim",)
+    name = "unsqueeze"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.unsqueeze(arrays[0], self.dim)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply_view(SqueezeDim((self.dim,)), g)
+
+
+class Part(ViewOp):
+    """A view of some elements: its derivative puts the cotangent there, and zeros elsewhere."""
+
+    __slots__ = ()
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape,)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(PlacePart(self, saved[0]), g)
+
+
+class PlacePart(Primitive):
+    """Zeros of `shape` with the input where `part` views: the transpose of `part`."""
+
+    __slots__ = ("part", "shape")
+    name = "place_part"
+    linear = True
+
+    def __init__(self, part: Part, shape: Shape) -> None:
+        self.part = part
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        out = k.zeros(self.shape, arrays[0].dtype)
+        k.copy_into(self.part.forward(k, out), arrays[0])
+        return out
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply_view(self.part, g)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+
+class Select(Part):
+    """One index of a dimension."""
+
+    __slots__ = ("dim", "index")
+    name = "select"
+
+    def __init__(self, dim: int, index: int) -> None:
+        self.dim = dim
+        self.index = index
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.select(arrays[0], self.dim, self.index)
+
+
+class Slice(Part):
+    """A range of a dimension."""
+
+    __slots__ = ("dim", "start", "stop", "step")
+    name = "slice"
+
+    def __init__(self, dim: int, start: int, stop: int, step: int) -> None:
+        self.dim = dim
+        self.start = start
+        self.stop = stop
+        self.step = step
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.slice(arrays[0], self.dim, self.start, self.stop, self.step)
+
+
+class Diagonal(Part):
+    """The diagonal over two dimensions."""
+
+    __slots__ = ("offset", "dim1", "dim2")
+    name = "diagonal"
+
+    def __init__(self, offset: int, dim1: int, dim2: int) -> None:
+        self.offset = offset
+        self.dim1 = dim1
+        self.dim2 = dim2
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.diagonal(arrays[0], self.offset, self.dim1, self.dim2)
+
+
+class ViewDtype(ViewOp):
+    """The same bytes read as another dtype."""
+
+    __slots__ = ("dtype",)
+    name = "view_dtype"
+    differentiable = False
+
+    def __init__(self, dtype: dtype_class) -> None:
+        self.dtype = dtype
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        try:
+            return k.view_dtype(arrays[0], self.dtype.np)
+        except ValueError:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 and the last dimension divisible to view elements of {arrays[0].itemsize} bytes "
+                f"as {self.dtype!r} ({self.dtype.itemsize} bytes); call contiguous() first"
+            ) from None
+
+
+def view(self: Any, *shape: Any, dtype: Any = None) -> Any:
+    """The same memory in another shape, or read as another dtype. `RuntimeError` where that needs a copy."""
+    given = dtype if dtype is not None else shape[0] if len(shape) == 1 else None
+    if isinstance(given, dtype_class):
+        return self if given is self._dtype else apply_view(ViewDtype(given), self)
+    return apply_view(Reshape(infer_size(shape_argument(shape, "view"), self.numel())), self)
+
+
+def view_as(self: Any, other: Any) -> Any:
+    """`view` in the shape of `other`."""
+    return view(self, other._shape)
+
+
+def reshape(input: Any, *shape: Any) -> Any:
+    """The same elements in another shape: a view where possible, else a copy. One size may be -1."""
+    wanted = infer_size(shape_argument(shape, "reshape"), input.numel())
+    if not viewable(input, wanted):
+        input = input.contiguous()
+    return apply_view(Reshape(wanted), input)
+
+
+def reshape_as(self: Any, other: Any) -> Any:
+    """`reshape` to the shape of `other`."""
+    return reshape(self, other._shape)
+
+
+def viewable(input: Any, shape: Shape) -> bool:
+    """Whether `input` can take `shape` without a copy."""
+    array = input._array
+    if array is None or array.flags.c_contiguous:
+        return True
+    try:
+        array.reshape(shape, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Dimensions `start_dim` to `end_dim` made one; a zero-dim tensor becomes one-dim."""
+    rank = len(input._shape)
+    first, last = normalize_dim(start_dim, rank, "flatten"), normalize_dim(end_dim, rank, "flatten")
+    if first > last:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if rank == 0:
+        return reshape(input, (1,))
+    if first == last:
+        return input
+    shape = input._shape
+    return reshape(input, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+def ravel(input: Any) -> Any:
+    """All elements in one dimension."""
+    return reshape(input, (-1,)) if len(input._shape) != 1 else input.contiguous()
+
+
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """Dimension `dim` split into `sizes`, one of which may be -1."""
+    d = normalize_dim(dim, len(input._shape), "unflatten")
+    given = shape_argument((sizes,), "unflatten")
+    if not given:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    shape = input._shape
+    try:
+        wanted = infer_size(given, shape[d])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(given)} don't multiply up to the size of dim {d} ({shape[d]}) in the input "
+            "tensor"
+        ) from None
+    return view(input, (*shape[:d], *wanted, *shape[d + 1 :]))
+
+
+def permute(input: Any, *dims: Any) -> Any:
+    """The dimensions in the order `dims`."""
+    given = shape_argument(dims, "permute")
+    rank = len(input._shape)
+    if len(given) != rank:
+        raise RuntimeError(
+            f"permute(): number of dimensions in the tensor input does not match the length of the desired ordering "
+            f"of dimensions i.e. input.dim() = {rank} is not equal to len(dims) = {len(given)}"
+        )
+    return apply_view(Permute(normalize_dims(given, rank, "permute")), input)
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Dimensions `dim0` and `dim1` exchanged."""
+    rank = len(input._shape)
+    a, b = normalize_dim(dim0, rank, "transpose"), normalize_dim(dim1, rank, "transpose")
+    dims = list(range(rank))
+    if rank:
+        dims[a], dims[b] = dims[b], dims[a]
+    return apply_view(Transpose(tuple(dims)), input)
+
+
+def t(input: Any) -> Any:
+    """The transpose of a matrix; vectors and zero-dim tensors as they are."""
+    rank = len(input._shape)
+    if rank > 2:
+        raise RuntimeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {rank}D; use transpose(dim0, dim1) or mT"
+        )
+    return apply_view(TransposeMatrix(tuple(reversed(range(rank)))), input)
+
+
+def _matrix_transpose(self: Any) -> Any:
+    """The last two dimensions exchanged."""
+    if len(self._shape) < 2:
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._shape)}-D tensor."
+        )
+    return transpose(self, -2, -1)
+
+
+def _reverse_dims(self: Any) -> Any:
+    """All dimensions in reverse order."""
+    return apply_view(Permute(tuple(reversed(range(len(self._shape))))), self)
+
+
+def adjoint(input: Any) -> Any:
+    """The last two dimensions exchanged and conjugated."""
+    flipped = _matrix_transpose(input)
+    return flipped.conj() if input._dtype.category == COMPLEX else flipped
+
+
+def _hermitian(self: Any) -> Any:
+    """The conjugate transpose of a matrix."""
+    if len(self._shape) not in (0, 2):
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {len(self._shape)}-D tensor."
+            + (" For batches of matrices, consider using tensor.mH" if len(self._shape) > 2 else "")
+        )
+    return adjoint(self) if self._shape else self.conj()
+
+
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    rank = len(input._shape)
+    from_, to = normalize_dims(source, rank, "movedim"), normalize_dims(destination, rank, "movedim")
+    if len(from_) != len(to):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({len(from_)} dims) should contain the same number of "
+            f"dims as destination ({len(to)} dims)"
+        )
+    rest = iter([d for d in range(rank) if d not in from_])
+    at = dict(zip(to, from_, strict=True))
+    return apply_view(Permute(tuple(at[i] if i in at else next(rest) for i in range(rank))), input)
+
+
+def expand(self: Any, *sizes: Any) -> Any:
+    """Size-1 dimensions repeated to `sizes` without copying; -1 keeps a size, new dimensions come in front."""
+    given = shape_argument(sizes, "expand")
+    shape = self._shape
+    lead = len(given) - len(shape)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand({list(shape)}, size={list(given)}): the number of sizes provided ({len(given)}) must be greater or "
+            f"equal to the number of dimensions in the tensor ({len(shape)})"
+        )
+    wanted = []
+    for i, size in enumerate(given):
+        have = shape[i - lead] if i >= lead else None
+        if size == -1:
+            if have is None:
+                raise RuntimeError(
+                    f"expand({list(shape)}, size={list(given)}): the expanded size of the tensor ({size}) isn't allowed "
+                    f"in a leading, non-existing dimension {i}"
+                )
+            size = have
+        elif have is not None and have != 1 and have != size:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({size}) must match the existing size ({have}) at non-singleton "
+                f"dimension {i}. Target sizes: {list(given)}. Tensor sizes: {list(shape)}"
+            )
+        wanted.append(size)
+    return apply_view(Expand(tuple(wanted)), self)
+
+
+def expand_as(self: Any, other: Any) -> Any:
+    """`expand` to the shape of `other`."""
+    return expand(self, other._shape)
+
+
+def broadcast_to(input: Any, size: Any) -> Any:
+    """`input` broadcast to the shape `size`."""
+    return expand(input, size)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors broadcast against each other."""
+    given = tuple(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], TensorBase) else tensors
+    shape = broadcast_shapes(*[x._shape for x in given])
+    return tuple(expand(x, shape) for x in given)
+
+
+def squeeze(input: Any, dim: Any = None) -> Any:
+    """Without the dimensions of size 1: all of them, or those of `dim` that have size 1."""
+    shape = input._shape
+    if dim is None:
+        return apply_view(Squeeze(tuple(i for i, n in enumerate(shape) if n == 1)), input)
+    dims = normalize_dims(dim, len(shape), "squeeze")
+    cls = SqueezeDims if isinstance(dim, Sequence) else SqueezeDim
+    return apply_view(cls(tuple(sorted(i for i in dims if shape[i] == 1))), input)
+
+
+def unsqueeze(input: Any, dim: int) -> Any:
+    """With a dimension of size 1 inserted at `dim`."""
+    return apply_view(Unsqueeze(normalize_dim(dim, len(input._shape) + 1, "unsqueeze")), input)
+
+
+def select(input: Any, dim: int, index: int) -> Any:
+    """The slice at `index` of dimension `dim`."""
+    if not input._shape:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = normalize_dim(dim, len(input._shape), "select")
+    size, i = input._shape[d], operator.index(index)
+    if not -size <= i < size:
+        raise IndexError(f"select(): index {i} out of range for tensor of size {list(input._shape)} at dimension {d}")
+    return apply_view(Select(d, i + size if i < 0 else i), input)
+
+
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
+    """`length` elements of dimension `dim` from `start`."""
+    if not input._shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d = normalize_dim(dim, len(input._shape), "narrow")
+    size, first = input._shape[d], operator.index(start)
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -size <= first <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {first})")
+    first += size if first < 0 else 0
+    if first + length > size:
+        raise RuntimeError(f"start ({first}) + length ({length}) exceeds dimension size ({size}).")
+    return apply_view(Slice(d, first, first + length, 1), input)
+
+
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal over `dim1` and `dim2`, appended as the last dimension."""
+    rank = len(input._shape)
+    a, b = normalize_dim(dim1, rank, "diagonal"), normalize_dim(dim2, rank, "diagonal")
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return apply_view(Diagonal(offset, a, b), input)
+
+
+swapaxes, swapdims, moveaxis = transpose, transpose, movedim
+serve(Reshape, reshape)
+serve(Permute, permute)
+serve(TransposeMatrix, t)
+serve(Squeeze, squeeze)
+serve(Unsqueeze, unsqueeze)
+serve(Select, select)
+serve(Diagonal, diagonal)
+serve(Expand, expand)
+methods(
+    view,
+    view_as,
+    reshape,
+    reshape_as,
+    flatten,
+    ravel,
+    unflatten,
+    permute,
+    transpose,
+    t,
+    adjoint,
+    movedim,
+    expand,
+    expand_as,
+    broadcast_to,
+    squeeze,
+    unsqueeze,
+    select,
+    narrow,
+    diagonal,
+    swapaxes=transpose,
+    swapdims=transpose,
+    moveaxis=movedim,
+)
+for _name, _getter in (("T", _reverse_dims), ("mT", _matrix_transpose), ("H", _hermitian), ("mH", adjoint)):
+    attach(_name, property(_getter))
