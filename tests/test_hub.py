@@ -1,4 +1,5 @@
-"""Downloads into torch's cache folder, against a server on this machine that can break off, refuse ranges or change its file."""
+"""Downloads into torch's cache folder, against a server on this machine that can break off, refuse ranges or change
+its file."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ DATA = bytes(range(256)) * 2000
 
 
 class Files(http.server.BaseHTTPRequestHandler):
-    """Serves `server.content`; `server.plan` says for each request in turn how many body bytes to send before breaking off."""
+    """Serves `server.content`; `server.plan` says for each request in turn how many body bytes to send before breaking
+    off."""
 
     protocol_version = "HTTP/1.1"
     server: Any
@@ -138,12 +140,19 @@ def test_a_broken_connection_is_taken_up_again(plan, server, tmp_path):
 
 def test_the_next_call_goes_on(server, tmp_path):
     server.plan = [100_000, 0, 0, 0]
-    with pytest.raises(RuntimeError, match=r"(?s)could not download .*broke off after 100000 of 512000 bytes.*next call goes on.*x\.bin"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"(?s)could not download .*broke off after 100000 of 512000 bytes.*next call goes on.*x\.bin",
+    ):
         download_url_to_file(server.url + "x.bin", tmp_path / "x.bin", progress=False)
     assert sorted(os.listdir(tmp_path)) == ["x.bin.partial", "x.bin.partial.json"]
     server.requests.clear()
     download_url_to_file(server.url + "x.bin", tmp_path / "x.bin", progress=False)
-    assert (tmp_path / "x.bin").read_bytes() == DATA and server.requests[0]["Range"] == "bytes=100000-" and len(server.requests) == 1
+    assert (
+        (tmp_path / "x.bin").read_bytes() == DATA
+        and server.requests[0]["Range"] == "bytes=100000-"
+        and len(server.requests) == 1
+    )
 
 
 def interrupted(server: Any, tmp_path: Any) -> None:
@@ -218,13 +227,16 @@ def test_a_wrong_checksum_throws_the_file_away(server, tmp_path):
 
 
 def test_errors_say_what_to_do(server, tmp_path):
-    with pytest.raises(RuntimeError, match=r"(?s)could not download http.*missing\.pth: the server answered 404.*put it at .*m\.pth"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"(?s)could not download http.*missing\.pth: the server answered 404 .Not Found.. Without a.*put it at .*m\.pth",
+    ):
         download_url_to_file(server.url + "missing.pth", tmp_path / "m.pth", progress=False)
     server.shutdown()
     server.server_close()
     with pytest.raises(RuntimeError, match=r"(?s)could not download .*x\.bin: .*efused.*put it at .*x\.bin"):
         download_url_to_file(server.url + "x.bin", tmp_path / "x.bin", progress=False)
-    with pytest.raises(RuntimeError, match="does not exist: make it first"):
+    with pytest.raises(FileNotFoundError, match="does not exist: make it first"):
         download_url_to_file(server.url + "x.bin", tmp_path / "none" / "x.bin")
 
 

@@ -112,7 +112,7 @@ def download_url_to_file(
     try:
         download.run()
     except (OSError, http.client.HTTPException) as error:
-        raise RuntimeError(_failure_message(url, target, error)) from error
+        raise RuntimeError(_failure_message(url, target, error, download.has_part())) from error
     digest = _sha256(download.partial)
     if hash_prefix is not None and not digest.startswith(hash_prefix.lower()):
         download.forget()
@@ -127,15 +127,15 @@ def download_url_to_file(
     download.forget()
 
 
-def _failure_message(url: str, target: str, error: BaseException) -> str:
+def _failure_message(url: str, target: str, error: BaseException, received: bool) -> str:
     if hasattr(error, "code"):  # urllib.error.HTTPError
         what = f"the server answered {error.code} ({getattr(error, 'reason', '')})"
     else:
         what = str(getattr(error, "reason", error)) or type(error).__name__
+    kept = " What was received is kept, and the next call goes on from there." if received else ""
     return (
-        f"could not download {url}: {what}. What was received is kept, and the next call goes on from there. Without "
-        f"a connection to that server: download the file elsewhere (in a browser, say) and put it at {target}; it is "
-        "then used from there"
+        f"could not download {url}: {what}.{kept} Without a connection to that server: download the file elsewhere (in a "
+        f"browser, say) and put it at {target}; it is then used from there"
     )
 
 
@@ -184,6 +184,10 @@ class _Download:
         for path in (self.partial, self.notes):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+    def has_part(self) -> bool:
+        """Whether something was received that can be gone on from."""
+        return self._have() > 0 and self._version() is not None
 
     def _have(self) -> int:
         try:

@@ -345,3 +345,20 @@ def test_as_strided_backward(parity):
     shared.as_strided((2, 2), (1, 1)).backward(torch.ones(2, 2).double())
     result = reference.as_strided_backward(np.ones((2, 2)), (3, 4), (0, 1), 0, (2, 2), (1, 1), 0)
     parity.check(result, shared.grad)
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 1), (50, 6), (50, 2, 3)])
+def test_many_repeated_indices_add_up(parity, shape):
+    """Few places hit often, many places hit once, and a mixture: every way of adding meets its case."""
+    source = np.random.default_rng(0)
+    for index in (
+        source.integers(0, 3, 400),
+        source.permutation(50),
+        np.concatenate([np.zeros(90, int), np.arange(50)]),
+    ):
+        x, rows = values(np.dtype("f8"), shape), values(np.dtype("f8"), (index.size, *shape[1:]), seed=2)
+        wanted = parity.tensor(x).index_add(0, parity.tensor(index), parity.tensor(rows))
+        parity.check(reference.index_add(x, 0, index, rows), wanted, rtol=1e-12, atol=1e-12)
+        half = reference.index_add(np.zeros(shape, BF16), 0, index, np.ones_like(rows, dtype=BF16))
+        counts = np.bincount(index, minlength=50).astype(BF16).reshape(50, *[1] * (len(shape) - 1))
+        np.testing.assert_array_equal(half, np.broadcast_to(counts, shape))

@@ -1,4 +1,5 @@
-"""Truncated, damaged, oversized and foreign files: each has its own clear error, and none makes the reader hang or crash."""
+"""Truncated, damaged, oversized and foreign files: each has its own clear error, and none makes the reader hang or
+crash."""
 
 from __future__ import annotations
 
@@ -23,7 +24,12 @@ CLEAN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError)
 
 @pytest.fixture
 def state(tensor):
-    return {"w": tensor(np.arange(12, dtype="f4").reshape(3, 4)), "b": tensor([1, 2], "i8"), "names": ["a", "b"], "lr": 0.5}
+    return {
+        "w": tensor(np.arange(12, dtype="f4").reshape(3, 4)),
+        "b": tensor([1, 2], "i8"),
+        "names": ["a", "b"],
+        "lr": 0.5,
+    }
 
 
 @pytest.fixture
@@ -34,14 +40,25 @@ def checkpoint(state, saved):
 # Files that are something else.
 
 
-@pytest.mark.parametrize(("data", "message"), [
-    (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "a web page"), (b"\xef\xbb\xbf  <html>", "a web page"),
-    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML document"), (b'{"error": "not found"}', "JSON text"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs pointer.*git lfs pull"), (gzip.compress(b"x"), "gzip-compressed"),
-    (bz2.compress(b"x"), "bzip2-compressed"), (lzma.compress(b"x"), "xz-compressed"), (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
-    (b"\x93NUMPY\x01\x00", "numpy.load"), (b"GGUF\x03\x00", "GGUF"), (bytes(4096), "filled with zeros"), (b"hello, world\n", "neither of the formats"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "a web page"),
+        (b"\xef\xbb\xbf  <html>", "a web page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML document"),
+        (b'{"error": "not found"}', "JSON text"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs pointer.*git lfs pull"),
+        (gzip.compress(b"x"), "gzip-compressed"),
+        (bz2.compress(b"x"), "bzip2-compressed"),
+        (lzma.compress(b"x"), "xz-compressed"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
+        (b"\x93NUMPY\x01\x00", "numpy.load"),
+        (b"GGUF\x03\x00", "GGUF"),
+        (bytes(4096), "filled with zeros"),
+        (b"hello, world\n", "neither of the formats"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+    ],
+)
 def test_foreign_files_are_recognised(data, message, loaded, tmp_path):
     with pytest.raises(RuntimeError, match=f"(?s)is .*{message}"):
         loaded(data)
@@ -74,10 +91,17 @@ def zipped(*records: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("names", "message"), [
-    (["doc/a.txt", "doc/b.txt"], r"no data.pkl \(it holds doc/a.txt, doc/b.txt"), (["x.npy", "y.npy"], "numpy.load"), (["m/archive_format"], "torch.export"),
-    (["weights.pth"], "unzip it first"), ([], "it holds nothing"), (["m/data.pkl", "m/constants.pkl", "m/code/x.py"], "TorchScript archive.*state_dict"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["doc/a.txt", "doc/b.txt"], r"no data.pkl \(it holds doc/a.txt, doc/b.txt"),
+        (["x.npy", "y.npy"], "numpy.load"),
+        (["m/archive_format"], "torch.export"),
+        (["weights.pth"], "unzip it first"),
+        ([], "it holds nothing"),
+        (["m/data.pkl", "m/constants.pkl", "m/code/x.py"], "TorchScript archive.*state_dict"),
+    ],
+)
 def test_other_zip_archives(names, message, loaded):
     data = zipped(*((name, b"") for name in names))
     if not names:
@@ -88,7 +112,9 @@ def test_other_zip_archives(names, message, loaded):
         loaded(data)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a/../../b", "/etc/passwd", "..\\x", "C:\\x", "c:/x", "\\x", "a/.."])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a/../../b", "/etc/passwd", "..\\x", "C:\\x", "c:/x", "\\x", "a/.."]
+)
 def test_names_that_point_outside(name, loaded):
     with pytest.raises(RuntimeError, match="points outside the archive"):
         loaded(zipped(("archive/data.pkl", b"\x80\x02N."), (name, b"x")))
@@ -201,20 +227,56 @@ def test_missing_records(checkpoint, loaded):
         loaded(data)
 
 
-def pickled_tensor(storage: bytes = b"K\x02", offset: bytes = b"K\x00", size: bytes = b"K\x02\x85", stride: bytes = b"K\x01\x85", kind: bytes = b"FloatStorage",
-                   location: bytes = b"cpu") -> bytes:
-    body = (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n" + kind + b"\nX\x01\x00\x00\x000X" + struct.pack("<I", len(location))
-            + location + storage + b"tQ" + offset + size + stride + b"\x89ccollections\nOrderedDict\n)RtR.")
+def pickled_tensor(
+    storage: bytes = b"K\x02",
+    offset: bytes = b"K\x00",
+    size: bytes = b"K\x02\x85",
+    stride: bytes = b"K\x01\x85",
+    kind: bytes = b"FloatStorage",
+    location: bytes = b"cpu",
+) -> bytes:
+    body = (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n"
+        + kind
+        + b"\nX\x01\x00\x00\x000X"
+        + struct.pack("<I", len(location))
+        + location
+        + storage
+        + b"tQ"
+        + offset
+        + size
+        + stride
+        + b"\x89ccollections\nOrderedDict\n)RtR."
+    )
     return zipped(("archive/data.pkl", body), ("archive/data/0", struct.pack("<2f", 1, 2)), ("archive/version", b"3\n"))
 
 
-@pytest.mark.parametrize("fault", [
-    {"storage": b"K\x03"}, {"storage": b"J\xff\xff\xff\x7f"}, {"storage": b"J\xff\xff\xff\xff"}, {"storage": b"N"}, {"offset": b"K\x01"}, {"offset": b"J\xff\xff\xff\xff"},
-    {"offset": b"G" + bytes(8)}, {"size": b"K\x03\x85"}, {"size": b"J\xff\xff\xff\xff\x85"}, {"size": b"\x8a\x09" + b"\xff" * 8 + b"\x7f\x85"}, {"size": b"K\x01K\x02\x86"},
-    {"size": b"]"}, {"size": b"N\x85"}, {"stride": b"K\x02\x85"}, {"stride": b"J\xff\xff\xff\xff\x85"}, {"stride": b"N"}, {"kind": b"float32"}, {"kind": b"Tensor"},
-    {"size": b"(" + b"K\x01" * 70 + b"t", "stride": b"(" + b"K\x01" * 70 + b"t"}, {"location": b"nowhere"},
-    {"size": b"\x8a\x08" + b"\xff" * 7 + b"\x7f\x85", "stride": b"K\x00\x85"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"storage": b"K\x03"},
+        {"storage": b"J\xff\xff\xff\x7f"},
+        {"storage": b"J\xff\xff\xff\xff"},
+        {"storage": b"N"},
+        {"offset": b"K\x01"},
+        {"offset": b"J\xff\xff\xff\xff"},
+        {"offset": b"G" + bytes(8)},
+        {"size": b"K\x03\x85"},
+        {"size": b"J\xff\xff\xff\xff\x85"},
+        {"size": b"\x8a\x09" + b"\xff" * 8 + b"\x7f\x85"},
+        {"size": b"K\x01K\x02\x86"},
+        {"size": b"]"},
+        {"size": b"N\x85"},
+        {"stride": b"K\x02\x85"},
+        {"stride": b"J\xff\xff\xff\xff\x85"},
+        {"stride": b"N"},
+        {"kind": b"float32"},
+        {"kind": b"Tensor"},
+        {"size": b"(" + b"K\x01" * 70 + b"t", "stride": b"(" + b"K\x01" * 70 + b"t"},
+        {"location": b"nowhere"},
+        {"size": b"\x8a\x08" + b"\xff" * 7 + b"\x7f\x85", "stride": b"K\x00\x85"},
+    ],
+)
 def test_tensors_must_stay_in_their_storage(fault, loaded, values):
     assert values(loaded(pickled_tensor())).tolist() == [1, 2]
     with pytest.raises(CLEAN):
@@ -235,8 +297,11 @@ def legacy(data: bytes, count: int, more: bytes) -> bytes:
 
 
 def pickled_tensor_legacy(count: int) -> bytes:
-    return (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuJ"
-            + struct.pack("<i", count) + b"NtQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR.")
+    return (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuJ"
+        + struct.pack("<i", count)
+        + b"NtQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR."
+    )
 
 
 def test_legacy_faults(loaded, values):
@@ -311,7 +376,13 @@ def test_random_insertions_and_cuts(sample):
         a, b = sorted((rng.randrange(len(data)), rng.randrange(len(data))))
         piece = data[a : min(b, a + 50)]
         at = rng.randrange(len(data))
-        attempt(finish(data[:at] + (piece if rng.random() < 0.5 else bytes(rng.randrange(256) for _ in range(5))) + data[at + rng.randrange(3) :]))
+        attempt(
+            finish(
+                data[:at]
+                + (piece if rng.random() < 0.5 else bytes(rng.randrange(256) for _ in range(5)))
+                + data[at + rng.randrange(3) :]
+            )
+        )
 
 
 def test_readers_need_no_readinto(checkpoint, values):

@@ -49,14 +49,61 @@ def recursive() -> list[Any]:
 
 
 PLAIN = [
-    None, True, 0, 255, 256, 65536, -1, 2**31, -(2**63), 2**100, 2**3000, 1.5, float("inf"), 2 - 3j, "", "text", "ü\U0001f600", "x" * 300, b"", b"a\xff",
-    b"y" * 70000, bytearray(b"zz"), bytearray(), (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [], [1, [2, [3]]], list(range(3000)), {}, {"a": {"b": 1}},
-    {i: str(i) for i in range(2000)}, {1: 2, (3, (4,)): 5}, set(), {1, "a"}, frozenset({1, (2, 3)}), slice(1, None, -2), range(2, 9, 3),
-    collections.OrderedDict(b=1, a=2), collections.defaultdict(list, {"k": [1]}), collections.Counter("abca"), collections.deque([1, 2], 5),
-    datetime.date(2020, 1, 2), datetime.time(3, 4), datetime.datetime(2020, 1, 2, 3, tzinfo=datetime.timezone.utc), datetime.timedelta(1, 2, 3),
-    decimal.Decimal("1.50"), pathlib.PurePosixPath("a/b"), pathlib.PureWindowsPath("c:\\d"), pathlib.Path("rel/file"), Namespace(lr=0.1, n=[1]),
+    None,
+    True,
+    0,
+    255,
+    256,
+    65536,
+    -1,
+    2**31,
+    -(2**63),
+    2**100,
+    2**3000,
+    1.5,
+    float("inf"),
+    2 - 3j,
+    "",
+    "text",
+    "ü\U0001f600",
+    "x" * 300,
+    b"",
+    b"a\xff",
+    b"y" * 70000,
+    bytearray(b"zz"),
+    bytearray(),
+    (),
+    (1,),
+    (1, 2),
+    (1, 2, 3),
+    (1, 2, 3, 4),
+    [],
+    [1, [2, [3]]],
+    list(range(3000)),
+    {},
+    {"a": {"b": 1}},
+    {i: str(i) for i in range(2000)},
+    {1: 2, (3, (4,)): 5},
+    set(),
+    {1, "a"},
+    frozenset({1, (2, 3)}),
+    slice(1, None, -2),
+    range(2, 9, 3),
+    collections.OrderedDict(b=1, a=2),
+    collections.defaultdict(list, {"k": [1]}),
+    collections.Counter("abca"),
+    collections.deque([1, 2], 5),
+    datetime.date(2020, 1, 2),
+    datetime.time(3, 4),
+    datetime.datetime(2020, 1, 2, 3, tzinfo=datetime.UTC),
+    datetime.timedelta(1, 2, 3),
+    decimal.Decimal("1.50"),
+    pathlib.PurePosixPath("a/b"),
+    pathlib.PureWindowsPath("c:\\d"),
+    pathlib.Path("rel/file"),
+    Namespace(lr=0.1, n=[1]),
     types.SimpleNamespace(a=1),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -99,7 +146,11 @@ def test_deep_nesting_is_read():
 
 
 def test_every_opcode_has_an_answer():
-    known = {getattr(pickle, name)[0] for name in dir(pickle) if name.isupper() and isinstance(getattr(pickle, name), bytes) and len(getattr(pickle, name)) == 1}
+    known = {
+        getattr(pickle, name)[0]
+        for name in dir(pickle)
+        if name.isupper() and isinstance(getattr(pickle, name), bytes) and len(getattr(pickle, name)) == 1
+    }
     from rushlight.serialization.opcodes import _HANDLERS
 
     assert known - set(_HANDLERS) == {pickle.STOP[0]} | ({b"T"[0]} - set(_HANDLERS))
@@ -117,9 +168,14 @@ class Reduces:
 
 
 ATTACKS = {
-    "os.system": Reduces(os.system, "touch owned"), "eval": Reduces(eval, "1"), "exec": Reduces(exec, "import os"), "open": Reduces(open, "owned", "w"),
-    "subprocess": Reduces(subprocess.Popen, ["touch", "owned"]), "__import__": Reduces(__import__, "os"), "exit": Reduces(sys.exit, 1),
-}  # fmt: skip
+    "os.system": Reduces(os.system, "touch owned"),
+    "eval": Reduces(eval, "1"),
+    "exec": Reduces(exec, "import os"),
+    "open": Reduces(open, "owned", "w"),
+    "subprocess": Reduces(subprocess.Popen, ["touch", "owned"]),
+    "__import__": Reduces(__import__, "os"),
+    "exit": Reduces(sys.exit, 1),
+}
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -129,7 +185,9 @@ def test_code_is_never_run(name, protocol, tmp_path, monkeypatch):
     data = pickle.dumps(ATTACKS[name], protocol)
     with pytest.raises(pickle.UnpicklingError, match="asks to run .* Nothing was run"):
         read(data)
-    with safe_globals([(ATTACKS[name].function, f"{mod}.{name.rpartition('.')[2]}") for mod in ("os", "posix", "nt", "sys")]):
+    with safe_globals(
+        [(ATTACKS[name].function, f"{mod}.{name.rpartition('.')[2]}") for mod in ("os", "posix", "nt", "sys")]
+    ):
         if name in ("os.system", "exit"):
             with pytest.raises(pickle.UnpicklingError, match="asks to run"):
                 read(data)
@@ -138,11 +196,24 @@ def test_code_is_never_run(name, protocol, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("body", [
-    b"cbuiltins\ngetattr\n(cbuiltins\nobject\nX\x05\x00\x00\x00__new__\x86R.", b"cbuiltins\nint\n(X\x01\x00\x00\x009tR.", b"cbuiltins\nobject\n)R.",
-    b"cbuiltins\nlist\n)R.", b"cnumpy\nndarray\n)R.", b"cnumpy\nfloat64\n)R.", b"ctorch\nTensor\n)\x81.", b"ctorch\nFloatStorage\n)R.",
-    b"ctorch\nfloat32\n)R.", b"]]R.", b"K\x01)R.", b"]}b.", b"ccollections\nOrderedDict\n)\x81.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"cbuiltins\ngetattr\n(cbuiltins\nobject\nX\x05\x00\x00\x00__new__\x86R.",
+        b"cbuiltins\nint\n(X\x01\x00\x00\x009tR.",
+        b"cbuiltins\nobject\n)R.",
+        b"cbuiltins\nlist\n)R.",
+        b"cnumpy\nndarray\n)R.",
+        b"cnumpy\nfloat64\n)R.",
+        b"ctorch\nTensor\n)\x81.",
+        b"ctorch\nFloatStorage\n)R.",
+        b"ctorch\nfloat32\n)R.",
+        b"]]R.",
+        b"K\x01)R.",
+        b"]}b.",
+        b"ccollections\nOrderedDict\n)\x81.",
+    ],
+)
 def test_only_what_the_table_allows_is_called(body):
     with pytest.raises(pickle.UnpicklingError):
         read(b"\x80\x02" + body)
@@ -165,24 +236,46 @@ def test_laughing_lists_are_small_and_laughing_sets_are_refused():
 
 
 def test_repeated_arrays_are_refused():
-    start = b"\x80\x04cnumpy._core.numeric\n_frombuffer\nq\x00cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tRq\x01B" + struct.pack("<I", 10**6) + bytes(10**6) + b"q\x02"
+    start = (
+        b"\x80\x04cnumpy._core.numeric\n_frombuffer\nq\x00cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tRq\x01B"
+        + struct.pack("<I", 10**6)
+        + bytes(10**6)
+        + b"q\x02"
+    )
     one = b"h\x00(h\x02h\x01J" + struct.pack("<i", 10**6) + b"\x85X\x01\x00\x00\x00CtR0"
     with pytest.raises(pickle.UnpicklingError, match="over and over"):
         read(start + one * 500 + b"N.")
 
 
-@pytest.mark.parametrize("body", [
-    b"X\xff\xff\xff\x7f", b"T\xff\xff\xff\x7f", b"B\xff\xff\xff\xff", b"\x8d" + b"\xff" * 8, b"\x8e" + b"\xff" * 7 + b"\x00", b"\x96" + b"\xff" * 7 + b"\x00",
-    b"\x8b\xff\xff\xff\x7f", b"\x95" + b"\xff" * 8, b"\x8b\xff\xff\xff\xff", b"T\xff\xff\xff\xff",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"X\xff\xff\xff\x7f",
+        b"T\xff\xff\xff\x7f",
+        b"B\xff\xff\xff\xff",
+        b"\x8d" + b"\xff" * 8,
+        b"\x8e" + b"\xff" * 7 + b"\x00",
+        b"\x96" + b"\xff" * 7 + b"\x00",
+        b"\x8b\xff\xff\xff\x7f",
+        b"\x95" + b"\xff" * 8,
+        b"\x8b\xff\xff\xff\xff",
+        b"T\xff\xff\xff\xff",
+    ],
+)
 def test_declared_lengths_are_checked_before_allocation(body):
     with pytest.raises(pickle.UnpicklingError, match="declares|negative length"):
         read(b"\x80\x04" + body + b"abc.")
 
 
-@pytest.mark.parametrize("body", [
-    b"r\xff\xff\xff\xffj\xff\xff\xff\xff0.", b"Nr\xff\xff\xff\xff.", b"Np4294967295000\n.", b"Np-1\n.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"r\xff\xff\xff\xffj\xff\xff\xff\xff0.",
+        b"Nr\xff\xff\xff\xff.",
+        b"Np4294967295000\n.",
+        b"Np-1\n.",
+    ],
+)
 def test_huge_memo_numbers_cost_nothing(body):
     try:
         assert read(b"\x80\x02" + body) is None
@@ -219,7 +312,7 @@ def test_chains_that_overflow_the_stack_when_freed_are_refused(name):
 
 def test_arrays_of_objects_do_not_nest():
     inner = np.array([1, None], dtype=object)
-    assert read(pickle.dumps([inner])) [0].tolist() == [1, None]
+    assert read(pickle.dumps([inner]))[0].tolist() == [1, None]
     outer = np.empty(1, object)
     outer[0] = inner
     with pytest.raises(pickle.UnpicklingError, match="nested NumPy arrays of objects"):
@@ -239,7 +332,15 @@ def test_structured_dtypes_do_not_nest_for_ever():
 
 def array_state(shape: Any, data: bytes, code: str = "u1") -> bytes:
     head = b"\x80\x04cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR(K\x01"
-    return head + pickle.dumps(shape, 2)[2:-1] + pickle.dumps(np.dtype(code), 2)[2:-1] + b"\x89C" + bytes([len(data)]) + data + b"tb."
+    return (
+        head
+        + pickle.dumps(shape, 2)[2:-1]
+        + pickle.dumps(np.dtype(code), 2)[2:-1]
+        + b"\x89C"
+        + bytes([len(data)])
+        + data
+        + b"tb."
+    )
 
 
 @pytest.mark.parametrize("shape", [(10**12,), (-1,), (2**63, 2), (3,), ("a",), (1.0,), 5, (0,) * 65])
@@ -263,13 +364,54 @@ def test_bytearrays_and_encodings_do_not_allocate():
         read(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.")
 
 
-@pytest.mark.parametrize("data", [
-    b"", b".", b"\x80", b"\x80\x09.", b"\x80\x02", b"\x80\x02N", b"\x80\x02(.", b"\x80\x02NN.", b"\x80\x02(N.", b"\x80\x02t.", b"\x80\x02a.", b"\x80\x02h\x00.",
-    b"\x80\x02c.", b"\x80\x02ca\n.", b"\x80\x02\x93.", b"\x80\x02NN\x93.", b"\x80\x02\x87.", b"\x80\x02R.", b"\x80\x02b.", b"\x80\x02}Ns.", b"\x80\x02}(NNNu.",
-    b"\x80\x02]]s.", b"\x80\x02}]Ns.", b"\x80\x02N(Ne.", b"\x80\x02}(Ne.", b"\x80\x02I1\n.x", b"\x80\x02Iabc\n.", b"\x80\x02Fabc\n.", b"\x80\x02Sabc\n.", b"\x80\x02P1\n.",
-    b"\x80\x02i\n\n.", b"\x80\x02(o.", b"\x80\x02\x82\x01.", b"\x80\x02\x97.", b"\x80\x02\xff.", b"\x80\x02L" + b"9" * 5000 + b"L\n.", b"\x80\x02Q.", b"\x80\x02NQ.",
-    b"\x80\x02X\x02\x00\x00\x00\xff\xfe.", b"\x80\x02cos\n\xff\n.", b"\x80\x02}]}]u.", b"\x80\x02(((((((.", b"\x80\x02\x940.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b".",
+        b"\x80",
+        b"\x80\x09.",
+        b"\x80\x02",
+        b"\x80\x02N",
+        b"\x80\x02(.",
+        b"\x80\x02NN.",
+        b"\x80\x02(N.",
+        b"\x80\x02t.",
+        b"\x80\x02a.",
+        b"\x80\x02h\x00.",
+        b"\x80\x02c.",
+        b"\x80\x02ca\n.",
+        b"\x80\x02\x93.",
+        b"\x80\x02NN\x93.",
+        b"\x80\x02\x87.",
+        b"\x80\x02R.",
+        b"\x80\x02b.",
+        b"\x80\x02}Ns.",
+        b"\x80\x02}(NNNu.",
+        b"\x80\x02]]s.",
+        b"\x80\x02}]Ns.",
+        b"\x80\x02N(Ne.",
+        b"\x80\x02}(Ne.",
+        b"\x80\x02I1\n.x",
+        b"\x80\x02Iabc\n.",
+        b"\x80\x02Fabc\n.",
+        b"\x80\x02Sabc\n.",
+        b"\x80\x02P1\n.",
+        b"\x80\x02i\n\n.",
+        b"\x80\x02(o.",
+        b"\x80\x02\x82\x01.",
+        b"\x80\x02\x97.",
+        b"\x80\x02\xff.",
+        b"\x80\x02L" + b"9" * 5000 + b"L\n.",
+        b"\x80\x02Q.",
+        b"\x80\x02NQ.",
+        b"\x80\x02X\x02\x00\x00\x00\xff\xfe.",
+        b"\x80\x02cos\n\xff\n.",
+        b"\x80\x02}]}]u.",
+        b"\x80\x02(((((((.",
+        b"\x80\x02\x940.",
+    ],
+)
 def test_damaged_pickles_are_clean_errors(data):
     if data == b"\x80\x02I1\n.x":
         assert read(data) == 1  # what follows the end is not read
@@ -355,7 +497,10 @@ def test_states_of_allowed_classes():
 def test_placeholders_keep_everything():
     words = Words([1, 2])
     words.note = "n"
-    got = read(pickle.dumps({"w": words, "t": Table(k=1), "class": Mine, "factory": collections.defaultdict(Mine, a=1)}), unknown="placeholder")
+    got = read(
+        pickle.dumps({"w": words, "t": Table(k=1), "class": Mine, "factory": collections.defaultdict(Mine, a=1)}),
+        unknown="placeholder",
+    )
     assert got["w"].elements == [1, 2] and got["w"].note == "n" and got["t"].entries == {"k": 1} and got["t"]["k"] == 1
     assert got["class"].args is None and "the class itself" in repr(got["class"]) and got["factory"] == {"a": 1}
     with pytest.raises(AttributeError, match="no attribute 'other'"):

@@ -17,6 +17,7 @@ import pytest
 from rushlight.base.device import device
 from rushlight.base.dtypes import by_name
 from rushlight.core.generator import Generator
+from rushlight.ops.storage import UntypedStorage
 from rushlight.serialization import Placeholder, get_unsafe_globals_in_checkpoint, load
 
 torch = pytest.importorskip("torch", reason="parity tests need torch")
@@ -60,7 +61,12 @@ def test_shared_storages_stay_shared(form, torch_saved, loaded, values):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_strides_empty_and_zero_dim(form, torch_saved, loaded, values):
-    cases = [torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.tensor(3.5), torch.empty(0, 3), torch.ones(1).expand(5)]
+    cases = [
+        torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        torch.tensor(3.5),
+        torch.empty(0, 3),
+        torch.ones(1).expand(5),
+    ]
     for got, want in zip(loaded(torch_saved(cases, **FORMATS[form])), cases, strict=True):
         assert tuple(got.shape) == tuple(want.shape)
         np.testing.assert_array_equal(values(got), want.numpy())
@@ -70,11 +76,24 @@ def test_strides_empty_and_zero_dim(form, torch_saved, loaded, values):
 
 def test_plain_objects(torch_saved, loaded):
     data = collections.OrderedDict(
-        size=torch.Size([2, 3]), device=torch.device("cuda", 1), dtype=torch.bfloat16, set={1, 2}, slice=slice(1, None, 2), z=1 + 2j,
-        counter=collections.Counter("aab"), nested=[(1, [2.5, {"k": True}])], array=bytearray(b"xy"), frozen=frozenset({3}))
+        size=torch.Size([2, 3]),
+        device=torch.device("cuda", 1),
+        dtype=torch.bfloat16,
+        set={1, 2},
+        slice=slice(1, None, 2),
+        z=1 + 2j,
+        counter=collections.Counter("aab"),
+        nested=[(1, [2.5, {"k": True}])],
+        array=bytearray(b"xy"),
+        frozen=frozenset({3}),
+    )
     got = loaded(torch_saved(data))
     assert type(got) is collections.OrderedDict and list(got) == list(data)
-    assert repr(got["size"]) == "torch.Size([2, 3])" and got["device"] is device("cuda", 1) and got["dtype"] is by_name("bfloat16")
+    assert (
+        repr(got["size"]) == "torch.Size([2, 3])"
+        and got["device"] is device("cuda", 1)
+        and got["dtype"] is by_name("bfloat16")
+    )
     for key in ("set", "slice", "z", "counter", "nested", "array", "frozen"):
         assert got[key] == data[key] and type(got[key]) is type(data[key])
 
@@ -102,10 +121,22 @@ def test_optimizer_state(torch_saved, loaded, values):
 def test_numpy_arrays_and_scalars(protocol, torch_saved, loaded):
     record = np.array([(1, 2.5)], dtype=[("a", "<i4"), ("b", ">f8", (2,))])
     data = {
-        "array": np.arange(6.0).reshape(2, 3), "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)), "big": np.arange(3, dtype=">i2"),
-        "text": np.array(["ab", "c"]), "empty": np.zeros((0, 4)), "zero": np.array(5), "record": record, "time": np.array(["2020-01-02"], "M8[D]"),
-        "objects": np.array([1, "x", None], dtype=object), "bool": np.array([True, False]), "half": np.float16(1.5), "int": np.int64(-7),
-        "b": np.bool_(True), "dtype": np.dtype(">f4"), "kind": np.float32}
+        "array": np.arange(6.0).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "big": np.arange(3, dtype=">i2"),
+        "text": np.array(["ab", "c"]),
+        "empty": np.zeros((0, 4)),
+        "zero": np.array(5),
+        "record": record,
+        "time": np.array(["2020-01-02"], "M8[D]"),
+        "objects": np.array([1, "x", None], dtype=object),
+        "bool": np.array([True, False]),
+        "half": np.float16(1.5),
+        "int": np.int64(-7),
+        "b": np.bool_(True),
+        "dtype": np.dtype(">f4"),
+        "kind": np.float32,
+    }
     got = loaded(torch_saved(data, pickle_protocol=protocol))
     for key, want in data.items():
         assert type(got[key]) is type(want), key
@@ -144,7 +175,7 @@ def test_conjugate_and_negative_views_are_made_real(torch_saved, loaded, values)
 
 def test_untyped_storage_in_a_checkpoint(torch_saved, loaded):
     got = loaded(torch_saved(torch.tensor([1, 2], dtype=torch.uint8).untyped_storage()))
-    assert got.nbytes() == 2 and got.tolist() == [1, 2]
+    assert got.nbytes() == 2 and got.tolist() == [1, 2] and isinstance(got, UntypedStorage)
 
 
 def test_meta_tensors(torch_saved, loaded):
@@ -206,7 +237,14 @@ class Custom:
 def test_map_location_forms(torch_saved, loaded):
     data = _with_location(torch_saved({"x": torch.ones(2)}), b"cuda:0")
     assert loaded(data)["x"].device is device("cuda:0")
-    for form in ("cpu", b"cpu", device("cpu"), {"cuda:0": "cpu"}, lambda storage, location: storage, lambda storage, location: storage.cpu()):
+    for form in (
+        "cpu",
+        b"cpu",
+        device("cpu"),
+        {"cuda:0": "cpu"},
+        lambda storage, location: storage,
+        lambda storage, location: storage.cpu(),
+    ):
         assert loaded(data, map_location=form)["x"].device is device("cpu")
     assert loaded(data, map_location={"cuda:0": "cuda:1"})["x"].device is device("cuda:1")
     assert loaded(data, map_location={"cuda:7": "cpu"})["x"].device is device("cuda:0")
@@ -216,7 +254,10 @@ def test_map_location_forms(torch_saved, loaded):
 
 def test_map_location_function_sees_storage_and_location(torch_saved, loaded):
     seen = []
-    loaded(torch_saved([torch.ones(3), torch.zeros(2)]), map_location=lambda storage, location: seen.append((storage.nbytes(), location)))
+    loaded(
+        torch_saved([torch.ones(3), torch.zeros(2)]),
+        map_location=lambda storage, location: seen.append((storage.nbytes(), location)),
+    )
     assert seen == [(12, "cpu"), (8, "cpu")]
 
 
@@ -247,7 +288,12 @@ def _with_location(data: bytes, location: bytes) -> bytes:
 
 
 def test_big_endian_files(torch_saved, loaded, values):
-    data = [torch.tensor([1.5, -2]), torch.tensor([3, 4], dtype=torch.int16), torch.tensor([1 + 2j]), torch.tensor([1.5], dtype=torch.bfloat16)]
+    data = [
+        torch.tensor([1.5, -2]),
+        torch.tensor([3, 4], dtype=torch.int16),
+        torch.tensor([1 + 2j]),
+        torch.tensor([1.5], dtype=torch.bfloat16),
+    ]
     source = zipfile.ZipFile(io.BytesIO(torch_saved(data)))
     widths = {"data/0": 4, "data/1": 2, "data/2": 4, "data/3": 2}
     target = io.BytesIO()
@@ -264,17 +310,21 @@ def test_big_endian_files(torch_saved, loaded, values):
 
 def test_unknown_byte_order(torch_saved, loaded):
     data = torch_saved([torch.ones(2)])
-    odd = data.replace(b"little", b"middle").replace(struct.pack("<I", zlib.crc32(b"little")), struct.pack("<I", zlib.crc32(b"middle")))
+    odd = data.replace(b"little", b"middle").replace(
+        struct.pack("<I", zlib.crc32(b"little")), struct.pack("<I", zlib.crc32(b"middle"))
+    )
     with pytest.raises(ValueError, match="Unknown endianness type: middle"):
         loaded(odd)
 
 
 def test_parameters_of_torch_before_0_4(loaded, values):
-    """`Parameter(tensor)` followed by its state, as resnet18-5c106cde.pth has it, with a storage that is part of another."""
+    """`Parameter(tensor)` followed by its state, as resnet18-5c106cde.pth has it, with a storage that is part of
+    another."""
     body = (
         b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01(X\x01\x00\x00\x00wq\x02ctorch.nn.parameter\nParameter\nq\x03ctorch._utils\n_rebuild_tensor\n"
         b"q\x04((X\x07\x00\x00\x00storageq\x05ctorch\nFloatStorage\nq\x06X\x02\x00\x00\x0077q\x07X\x06\x00\x00\x00cuda:0q\x08K\x04"
-        b"X\x02\x00\x00\x0078K\x01K\x02\x87tQK\x00K\x02\x85K\x01\x85tRq\x09\x85Rq\x0a\x88\x89h\x00)R\x87bu.")
+        b"X\x02\x00\x00\x0078K\x01K\x02\x87tQK\x00K\x02\x85K\x01\x85tRq\x09\x85Rq\x0a\x88\x89h\x00)R\x87bu."
+    )
     parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
     data = b"".join(parts) + body + pickle.dumps(["77"], 2) + struct.pack("<q4f", 4, 1, 2, 3, 4)
     got = loaded(data, map_location="cpu")["w"]
@@ -293,7 +343,9 @@ def test_python_2_strings(loaded):
 
 
 def test_several_legacy_objects_in_one_file(torch_saved, values):
-    buffer = io.BytesIO(torch_saved(torch.ones(2), **FORMATS["legacy"]) + torch_saved([torch.zeros(3)], **FORMATS["legacy"]))
+    buffer = io.BytesIO(
+        torch_saved(torch.ones(2), **FORMATS["legacy"]) + torch_saved([torch.zeros(3)], **FORMATS["legacy"])
+    )
     assert values(load(buffer)).tolist() == [1, 1] and values(load(buffer)[0]).tolist() == [0, 0, 0]
 
 

@@ -13,7 +13,8 @@ import pytest
 from rushlight.base.device import CPU, device
 from rushlight.base.dtypes import by_name
 from rushlight.core.generator import Generator
-from rushlight.serialization import Placeholder, bridge, register_global, save, zip_writer
+from rushlight.core.public import Tensor
+from rushlight.serialization import Placeholder, bridge, load, register_global, safe_globals, save, zip_writer
 
 torch = pytest.importorskip("torch", reason="parity tests need torch")
 
@@ -34,7 +35,9 @@ def test_torch_reads_every_dtype(name, form, tensor, saved, torch_loaded):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_every_protocol(protocol, form, tensor, saved, torch_loaded, loaded, values):
-    data = saved({"x": tensor([1.0, 2.0]), "text": "ü", "size": tensor([[1.0]]).shape}, pickle_protocol=protocol, **FORMATS[form])
+    data = saved(
+        {"x": tensor([1.0, 2.0]), "text": "ü", "size": tensor([[1.0]]).shape}, pickle_protocol=protocol, **FORMATS[form]
+    )
     got = loaded(data)
     assert values(got["x"]).tolist() == [1, 2] and got["text"] == "ü" and repr(got["size"]) == "torch.Size([1, 1])"
     if protocol < 4:  # torch's weights_only reader knows protocol 2 (and what 3 has in common with it)
@@ -46,7 +49,13 @@ def test_every_protocol(protocol, form, tensor, saved, torch_loaded, loaded, val
 @pytest.mark.parametrize("form", FORMATS)
 def test_shared_memory_is_written_once(form, tensor, saved, torch_loaded, loaded, values):
     base = tensor(np.arange(12.0, dtype="f4").reshape(3, 4))
-    views = [base, *(bridge.tensor_from_array(values(base)[key], CPU) for key in ((1,), (slice(None), 2), (slice(None), slice(1, None, 2))))]
+    views = [
+        base,
+        *(
+            bridge.tensor_from_array(values(base)[key], CPU)
+            for key in ((1,), (slice(None), 2), (slice(None), slice(1, None, 2)))
+        ),
+    ]
     views.append(bridge.tensor_from_array(values(base).T, CPU))
     data = saved(views, **FORMATS[form])
     got = torch_loaded(data)
@@ -59,11 +68,57 @@ def test_shared_memory_is_written_once(form, tensor, saved, torch_loaded, loaded
     assert values(again[1])[2] == 50 and values(again[2])[1] == 50
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+def test_what_was_loaded_is_saved_as_it_was(mmap, tmp_path, torch_saved, torch_loaded, loaded, saved):
+    base = torch.arange(12.0).reshape(3, 4)
+    path = tmp_path / "x.pth"
+    path.write_bytes(
+        torch_saved({"a": base, "b": base[1:], "storage": torch.ones(3, dtype=torch.uint8).untyped_storage()})
+    )
+    got = torch_loaded(saved(load(path, mmap=mmap)))
+    assert got["a"].untyped_storage().data_ptr() == got["b"].untyped_storage().data_ptr()
+    assert got["a"].untyped_storage().nbytes() == 48 and torch.equal(got["b"], base[1:])
+    assert got["storage"]._untyped_storage.tolist() == [1, 1, 1]
+
+
+def test_windows_on_memory(tensor, saved, torch_loaded, values):
+    """Views made by as_strided lie on the memory of their base."""
+    base = tensor(np.arange(6.0))
+    window = bridge.tensor_from_array(np.lib.stride_tricks.as_strided(values(base)[1:], (2, 2), (8, 16)), CPU)
+    got = torch_loaded(saved([window, base]))
+    assert got[0].tolist() == [[1, 3], [2, 4]] and got[0].untyped_storage().nbytes() == 48
+    assert got[0].untyped_storage().data_ptr() == got[1].untyped_storage().data_ptr()
+
+
+class Marked(Tensor):
+    pass
+
+
+def test_subclasses(tensor, saved, loaded):
+    own = tensor([1.0])
+    own.__class__ = Marked
+    own.label = "x"
+    data = saved(own)
+    with pytest.raises(pickle.UnpicklingError, match="Marked"):
+        loaded(data)
+    with safe_globals([Marked]):
+        again = loaded(data)
+    assert type(again) is Marked and again.label == "x"
+    assert type(loaded(data, unknown="placeholder")) is Tensor
+
+
 def test_memory_of_any_order(tensor, saved, torch_loaded, values):
     """Dense memory in channels-last order, Fortran order, reversed rows and a broadcast array."""
     last = np.empty_like(np.zeros((2, 4, 5, 3), "f4").transpose(0, 3, 1, 2))
     last[...] = np.random.rand(*last.shape)
-    arrays = [last, np.asfortranarray(np.random.rand(3, 4)), np.arange(6.0)[::-1], np.broadcast_to(np.float32(2), (3, 2)), np.zeros((0, 2)), np.array(4.0)]
+    arrays = [
+        last,
+        np.asfortranarray(np.random.rand(3, 4)),
+        np.arange(6.0)[::-1],
+        np.broadcast_to(np.float32(2), (3, 2)),
+        np.zeros((0, 2)),
+        np.array(4.0),
+    ]
     assert not (last.flags.c_contiguous or last.flags.f_contiguous) and last.base is None
     got = torch_loaded(saved([bridge.tensor_from_array(array, CPU) for array in arrays]))
     for want, other in zip(arrays, got, strict=True):
@@ -88,7 +143,9 @@ def test_the_bytes_are_torchs(tensor, saved, torch_saved):
     at = two.index(b"serialization_idFB") + len(b"serialization_idFB")
     assert one[:at] == two[:at]
     ours, theirs = zipfile.ZipFile(io.BytesIO(one)), zipfile.ZipFile(io.BytesIO(two))
-    assert [(i.filename, i.header_offset, i.file_size) for i in ours.infolist()] == [(i.filename, i.header_offset, i.file_size) for i in theirs.infolist()]
+    assert [(i.filename, i.header_offset, i.file_size) for i in ours.infolist()] == [
+        (i.filename, i.header_offset, i.file_size) for i in theirs.infolist()
+    ]
     assert ours.testzip() is None
 
 
@@ -130,10 +187,19 @@ def test_meta_tensors(saved, torch_loaded):
 
 
 def test_plain_objects(saved, torch_loaded):
-    data = {"device": device("cuda", 1), "dtype": by_name("int16"), "set": {1}, "z": 2j, "bytes": b"\xff", "counter": collections.Counter("aab")}
+    data = {
+        "device": device("cuda", 1),
+        "dtype": by_name("int16"),
+        "set": {1},
+        "z": 2j,
+        "bytes": b"\xff",
+        "counter": collections.Counter("aab"),
+    }
     got = torch_loaded(saved(data))
     assert got["device"] == torch.device("cuda:1") and got["dtype"] is torch.int16
-    assert {k: got[k] for k in ("set", "z", "bytes", "counter")} == {k: data[k] for k in ("set", "z", "bytes", "counter")}
+    assert {k: got[k] for k in ("set", "z", "bytes", "counter")} == {
+        k: data[k] for k in ("set", "z", "bytes", "counter")
+    }
 
 
 def test_attributes_of_tensors(tensor, saved, torch_loaded, loaded):
@@ -152,8 +218,16 @@ def test_generators(saved, loaded):
 
 def test_numpy_arrays(saved, loaded):
     data = {"a": np.arange(6.0).reshape(2, 3), "s": np.float32(1.5)}
-    with torch.serialization.safe_globals([np._core.multiarray._reconstruct, np.ndarray, np.dtype, np._core.multiarray.scalar, np.dtypes.Float64DType,
-                                           np.dtypes.Float32DType]):
+    with torch.serialization.safe_globals(
+        [
+            np._core.multiarray._reconstruct,
+            np.ndarray,
+            np.dtype,
+            np._core.multiarray.scalar,
+            np.dtypes.Float64DType,
+            np.dtypes.Float32DType,
+        ]
+    ):
         theirs = torch.load(io.BytesIO(saved(data)), weights_only=True)
     np.testing.assert_array_equal(theirs["a"], data["a"])
     np.testing.assert_array_equal(loaded(saved(data))["a"], data["a"])
@@ -202,7 +276,12 @@ def test_what_cannot_be_saved(saved, tmp_path):
 
 
 def test_names_inside_the_archive(tmp_path):
-    for name, folder in (("my model.v2.pth", "my model.v2"), ("plain", "plain"), ("möd.pth", "archive"), (".pth", ".pth")):
+    for name, folder in (
+        ("my model.v2.pth", "my model.v2"),
+        ("plain", "plain"),
+        ("möd.pth", "archive"),
+        (".pth", ".pth"),
+    ):
         save({"a": 1}, tmp_path / name)
         assert zipfile.ZipFile(tmp_path / name).namelist()[0] == f"{folder}/data.pkl"
         assert torch.load(tmp_path / name, weights_only=True) == {"a": 1}

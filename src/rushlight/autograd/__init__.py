@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.autograd import forward_ad, functional, graph
+from rushlight.autograd import functional, graph
 from rushlight.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.api import backward, grad
 from rushlight.autograd.function import Function, InplaceFunction

@@ -123,3 +123,7 @@ def is_dense_in(shape: Shape, strides: Shape, order: Shape) -> bool:
                 return False
             expected *= shape[dim]
     return True
+
+
+for _kind in (layout, memory_format):
+    _kind.__module__ = "torch"

@@ -19,7 +19,7 @@ from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY, dtype
 from rushlight.base.shape import Shape, Size
 from rushlight.core.node import AutogradMeta, HookDict, HookHandle, Node, accumulate_node
 from rushlight.core.storage import Array, Storage, View
-from rushlight.core.table import T
+from rushlight.core.table import T, fill
 
 
 class TensorBase:

@@ -1,71 +1,43 @@
-"""Tensors of constants: zeros, ones, full, empty, eye, their `_like` and `new_` forms, ranges."""
+"""Tensors of constants: zeros, ones, full, empty, eye, their `_like` and `new_` forms, ranges.
+
+Tensors out of data (`tensor`, `as_tensor`...) are made in from_data.py and exported from here with the rest of the family.
+"""
 
 from __future__ import annotations
 
+import math
 import operator
-from typing import Any, Final
+import warnings
+from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, default_complex, dtype, get_default_dtype, int64, scalar_dtype
+from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_complex, dtype, get_default_dtype, int64, scalar_dtype
 from rushlight.base.layout import check_layout, check_memory_format, format_order, preserve_format, strided
 from rushlight.base.shape import Shape, check_sizes, shape_argument
 from rushlight.core.primitive import Primitive
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import methods
 from rushlight.ops.factory import (
+    ZERO_VALUE,
+    Fill,
     as_dtype,
     check_fits,
     chosen_device,
     create,
     deliver,
-    empty_ordered,
     offered,
     on_device,
     order_of,
     placement,
 )
+from rushlight.ops.from_data import as_tensor, asarray, from_numpy, frombuffer, tensor
 
 __all__ = [
-    "arange", "empty", "empty_like", "empty_strided", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "range",
+    "arange", "as_tensor", "asarray", "from_numpy", "frombuffer", "tensor",
+    "empty", "empty_like", "empty_strided", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "range",
     "scalar_tensor", "zeros", "zeros_like",
 ]
-
-
-class Fill(Primitive):
-    """Memory of a shape filled with one value, or left as it is for the value None."""
-
-    __slots__ = ("shape", "dtype", "value", "order")
-    name = "full"
-    differentiable = False
-
-    def __init__(self, shape: Shape, of: dtype, value: Any = None, order: Shape | None = None) -> None:
-        self.shape = shape
-        self.dtype = of
-        self.value = value
-        self.order = order
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        value, of = self.value, self.dtype.np
-        if self.order is None:
-            return k.empty(self.shape, of) if value is None else k.zeros(self.shape, of) if value is _ZERO else k.full(
-                self.shape, value, of)
-        out = empty_ordered(k, self.shape, of, self.order)
-        if value is not None:
-            k.copy_into(out, k.scalar(0 if value is _ZERO else value, of))
-        return out
-
-
-class _Zero:
-    """The value of `zeros`, for which memory may come zeroed."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "0"
-
-
-_ZERO: Final = _Zero()
 
 
 class EmptyStrided(Primitive):
@@ -101,7 +73,8 @@ class Range(Primitive):
         return getattr(k, self.kernel)(*self.arguments, self.dtype.np)
 
 
-def _sizes(args: tuple[Any, ...], size: Any, operation: str) -> Shape:
+def sizes_argument(args: tuple[Any, ...], size: Any, operation: str) -> Shape:
+    """The shape given as ints, as one sequence, or as `size=`; `RuntimeError` for negative sizes."""
     if size is not None:
         args = (size,)
     elif not args:
@@ -127,16 +100,16 @@ def zeros(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layo
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    shape = _sizes(args, size, "zeros")
+    shape = sizes_argument(args, size, "zeros")
     of, where = placement(dtype, device, layout, out, "zeros")
-    return deliver(create(Fill(shape, of, _ZERO), where, requires_grad), out, "zeros")
+    return deliver(create(Fill(shape, of, ZERO_VALUE), where, requires_grad), out, "zeros")
 
 
 @offered
 def ones(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = strided, device: Any = None,
          pin_memory: bool = False, requires_grad: bool = False, names: Any = None) -> Any:
     """A tensor of ones; sizes as ints or one sequence."""
-    shape = _sizes(args, size, "ones")
+    shape = sizes_argument(args, size, "ones")
     of, where = placement(dtype, device, layout, out, "ones")
     return deliver(create(Fill(shape, of, 1), where, requires_grad), out, "ones")
 
@@ -145,7 +118,7 @@ def ones(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layou
 def empty(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = strided, device: Any = None,
           pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None, names: Any = None) -> Any:
     """A tensor whose values are whatever its memory held."""
-    shape = _sizes(args, size, "empty")
+    shape = sizes_argument(args, size, "empty")
     check_memory_format(memory_format, "empty")
     of, where = placement(dtype, device, layout, out, "empty")
     return deliver(create(Fill(shape, of, None, format_order(memory_format, len(shape))), where, requires_grad), out, "empty")
@@ -160,7 +133,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
     """
     if hasattr(size, "__index__") and not isinstance(size, TensorBase):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}: write full(({size},), ...)")
-    shape = _sizes((), size, "full")
+    shape = sizes_argument((), size, "full")
     value = _number(fill_value, "full", "fill_value")
     if dtype is None and out is None:
         dtype = fill_value._dtype if isinstance(fill_value, TensorBase) else scalar_dtype(value)
@@ -188,7 +161,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = strided, device: A
 def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = strided, device: Any = None,
                   requires_grad: bool = False, pin_memory: bool = False) -> Any:
     """An uninitialised tensor with strides (in elements) of the caller's choosing."""
-    shape, strides = _sizes((), size, "empty_strided"), shape_argument((stride,), "empty_strided")
+    shape, strides = sizes_argument((), size, "empty_strided"), shape_argument((stride,), "empty_strided")
     if len(shape) != len(strides):
         raise RuntimeError(f"empty_strided(): dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)})")
     if any(s < 0 for s in strides):
@@ -207,7 +180,7 @@ def _like(input: Any, value: Any, dtype: Any, layout: Any, device: Any, requires
     check_memory_format(memory_format, operation)
     where = input._device if device is None else chosen_device(device)
     of = input._dtype if dtype is None else as_dtype(dtype, operation)
-    if value is not None and value is not _ZERO:
+    if value is not None and value is not ZERO_VALUE:
         check_fits(value, of, operation)
     return create(Fill(input._shape, on_device(of, where), value, like_order(input, memory_format)), where, requires_grad)
 
@@ -224,7 +197,7 @@ def like_order(input: Any, memory_format: Any) -> Shape | None:
 def zeros_like(input: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
                requires_grad: bool = False, memory_format: Any = preserve_format) -> Any:
     """Zeros in the shape, dtype, device and memory order of `input`."""
-    return _like(input, _ZERO, dtype, layout, device, requires_grad, memory_format, "zeros_like")
+    return _like(input, ZERO_VALUE, dtype, layout, device, requires_grad, memory_format, "zeros_like")
 
 
 @offered
@@ -259,21 +232,21 @@ def _new(self: Any, shape: Shape, value: Any, dtype: Any, device: Any, requires_
 def new_zeros(self: Any, *args: Any, size: Any = None, dtype: Any = None, layout: Any = strided, device: Any = None,
               pin_memory: bool = False, requires_grad: bool = False) -> Any:
     """Zeros of another size in this tensor's dtype and on its device."""
-    return _new(self, _sizes(args, size, "new_zeros"), _ZERO, dtype, device, requires_grad, "new_zeros")
+    return _new(self, sizes_argument(args, size, "new_zeros"), ZERO_VALUE, dtype, device, requires_grad, "new_zeros")
 
 
 @offered
 def new_ones(self: Any, *args: Any, size: Any = None, dtype: Any = None, layout: Any = strided, device: Any = None,
              pin_memory: bool = False, requires_grad: bool = False) -> Any:
     """Ones of another size in this tensor's dtype and on its device."""
-    return _new(self, _sizes(args, size, "new_ones"), 1, dtype, device, requires_grad, "new_ones")
+    return _new(self, sizes_argument(args, size, "new_ones"), 1, dtype, device, requires_grad, "new_ones")
 
 
 @offered
 def new_empty(self: Any, *args: Any, size: Any = None, dtype: Any = None, layout: Any = strided, device: Any = None,
               pin_memory: bool = False, requires_grad: bool = False) -> Any:
     """Uninitialised memory of another size in this tensor's dtype and on its device."""
-    return _new(self, _sizes(args, size, "new_empty"), None, dtype, device, requires_grad, "new_empty")
+    return _new(self, sizes_argument(args, size, "new_empty"), None, dtype, device, requires_grad, "new_empty")
 
 
 @offered
@@ -282,7 +255,7 @@ def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, layout
     """`fill_value` in another size, in this tensor's dtype and on its device."""
     value = _number(fill_value, "new_full", "fill_value")
     check_fits(value, self._dtype if dtype is None else as_dtype(dtype, "new_full"), "new_full")
-    return _new(self, _sizes((), size, "new_full"), value, dtype, device, requires_grad, "new_full")
+    return _new(self, sizes_argument((), size, "new_full"), value, dtype, device, requires_grad, "new_full")
 
 
 @offered
@@ -332,13 +305,26 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     of, where = placement(dtype, device, layout, out, "arange")
     if of.category in (BOOL, COMPLEX):
         raise NotImplementedError(f'"arange_cpu" not implemented for {of!r}: make it in an integer or floating dtype and convert it')
-    return deliver(create(Range("arange", numbers, of), where, requires_grad), out, "arange")
+    op: Primitive = Range("arange", numbers, of)
+    if of.category == INTEGER and any(isinstance(n, float) for n in numbers):
+        op = _whole_steps(*numbers, of)
+    return deliver(create(op, where, requires_grad), out, "arange")
+
+
+def _whole_steps(start: Any, end: Any, step: Any, of: dtype) -> Primitive:
+    """`arange` of fractions in an integer dtype: as many elements as the fractions give, counted in whole steps, as in torch."""
+    if step == 0 or not all(math.isfinite(v) for v in (start, end, step)) or (end - start) * step < 0:
+        return Range("arange", (float(start), float(end), float(step)), get_default_dtype())  # whose kernel says what is wrong
+    count = math.ceil((end - start) / step)
+    first, whole = int(start), int(step)
+    return Range("arange", (first, first + whole * count, whole), of) if whole else Fill((count,), of, first)
 
 
 @offered
 def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = strided,
           device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
     """Like `arange` but with `end` included and always of a floating dtype by default. Deprecated in torch: use `arange`."""
+    warnings.warn("torch.range is deprecated because it includes its end, unlike Python's range: use torch.arange", UserWarning, stacklevel=3)
     if end is None:
         start, end = 0, start
     first, last, by = (_range_number(v, "range", name) for v, name in ((start, "start"), (end, "end"), (step, "step")))

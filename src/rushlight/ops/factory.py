@@ -180,3 +180,39 @@ def upload(array: Array, where: device) -> Any:
     """A tensor on `where` that owns the host `array` from now on."""
     k = CPU.kernels if where is CPU else kernels_for(where)
     return wrap(array if on_host(where) else k.empty(array.shape, array.dtype), where)
+
+
+class Fill(Primitive):
+    """Memory of a shape filled with one value, or left as it is for the value None."""
+
+    __slots__ = ("shape", "dtype", "value", "order")
+    name = "full"
+    differentiable = False
+
+    def __init__(self, shape: Shape, of: dtype, value: Any = None, order: Shape | None = None) -> None:
+        self.shape = shape
+        self.dtype = of
+        self.value = value
+        self.order = order
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        value, of = self.value, self.dtype.np
+        if self.order is None:
+            return k.empty(self.shape, of) if value is None else k.zeros(self.shape, of) if value is ZERO_VALUE else k.full(
+                self.shape, value, of)
+        out = empty_ordered(k, self.shape, of, self.order)
+        if value is not None:
+            k.copy_into(out, k.scalar(0 if value is ZERO_VALUE else value, of))
+        return out
+
+
+class ZeroValue:
+    """The value of `zeros`, for which memory may come zeroed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "0"
+
+
+ZERO_VALUE: Final = ZeroValue()

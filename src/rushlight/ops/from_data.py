@@ -16,8 +16,7 @@ from rushlight.core.modes import local
 from rushlight.core.storage import Array
 from rushlight.core.tensor import TensorBase, wrap
 from rushlight.ops.common import methods
-from rushlight.ops.factory import as_dtype, check_fits, chosen_device, finished, offered, on_device, placement, upload
-from rushlight.ops.creation import Fill
+from rushlight.ops.factory import Fill, as_dtype, check_fits, chosen_device, finished, offered, on_device, placement, upload
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
 
@@ -231,6 +230,9 @@ def _plain_number(value: Any) -> Any:
         if value.numel() != 1:
             raise ValueError(f"tensor(): only one element tensors can be converted to Python scalars, got one of shape {list(value._shape)}; "
                              "use stack() to join tensors")
+        if value.requires_grad:
+            warnings.warn("Converting a tensor with requires_grad=True to a scalar cuts it from its history: use stack() to keep it, or "
+                          "detach() to say so", UserWarning, stacklevel=7)
         return value.item()
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         return value
@@ -295,15 +297,15 @@ def from_numpy(ndarray: Any) -> Any:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__}); use torch.tensor(...) for other data")
-    return shared_tensor(ndarray)
+    return shared_tensor(ndarray, stacklevel=3)
 
 
-def shared_tensor(array: Array, warn: bool = True) -> Any:
+def shared_tensor(array: Array, warn: bool = True, stacklevel: int = 4) -> Any:
     """A tensor on foreign memory, which it can't resize."""
     _checked(array)
     if warn and not array.flags.writeable:
         warnings.warn("The given NumPy array is not writable: writing into the tensor will be an error. Copy the array first "
-                      "(array.copy()) if you mean to.", UserWarning, stacklevel=4)
+                      "(array.copy()) if you mean to.", UserWarning, stacklevel=stacklevel)
     if array.dtype.kind != "V":  # NumPy's interface has no name for bfloat16
         array = np.asarray(Foreign(array))
     elif type(array) is not np.ndarray:

@@ -12,8 +12,8 @@ from rushlight.base.layout import strided
 from rushlight.core.primitive import Primitive, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import check_broadcast, serve
-from rushlight.ops.creation import Fill
-from rushlight.ops.factory import deliver, finished, offered, placement, upload
+from rushlight.ops.factory import Fill, deliver, finished, offered, placement, upload
+from rushlight.ops.shape import stack
 
 __all__ = ["cartesian_prod", "combinations", "complex", "meshgrid", "polar", "tril_indices", "triu_indices"]
 
@@ -115,7 +115,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     shape = tuple(v.numel() for v in vectors)
     grids = [v.view((1,) * i + (n,) + (1,) * (len(vectors) - i - 1)).expand(shape) for i, (v, n) in enumerate(zip(vectors, shape, strict=True))]
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -128,19 +127,7 @@ def cartesian_prod(*tensors: Any) -> Any:
             raise RuntimeError(f"cartesian_prod(): Expect a 1D vector, but got shape {list(v._shape)}")
     if len(vectors) == 1:
         return vectors[0]
-    columns = [g.reshape(-1, 1) for g in meshgrid(*vectors, indexing="ij")]
-    wide = columns[0].expand(-1, len(columns)).clone()
-    return _side_by_side(columns, wide)
-
-
-def _side_by_side(columns: list[Any], like: Any) -> Any:
-    """Columns of shape (n, 1) joined to (n, columns), by the tensor method of `cat`'s parts that is differentiable everywhere."""
-    total = None
-    for i, column in enumerate(columns):
-        mask = upload(np.eye(1, len(columns), i, dtype=np.bool_), like._device)
-        part = mask * column
-        total = part if total is None else total + part
-    return total
+    return stack([grid.reshape(-1) for grid in meshgrid(*vectors, indexing="ij")], dim=1)
 
 
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:

@@ -18,10 +18,9 @@ from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, applyn
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.cast import alias
 from rushlight.ops.common import Number, methods, serve
-from rushlight.ops.creation import as_tensor
-from rushlight.ops.view import Select, Slice, Unsqueeze, apply_view, expand, reshape
+from rushlight.ops.from_data import as_tensor
+from rushlight.ops.view import Alias, Select, Slice, Unsqueeze, apply_view, expand, reshape
 
 __all__ = ["index_put", "take_along_dim"]
 
@@ -271,7 +270,7 @@ def getitem(self: Any, key: Any) -> Any:
         return apply_view(Slice(0, 0, self._shape[0], 1), self) if taken is self else taken
     view, pattern, tensors = resolve(self, key)
     if not tensors:
-        return alias(self) if view is self else view
+        return apply_view(Alias(), self) if view is self else view
     pattern, tensors = _masks_to_integers(pattern, tensors)
     return applyn(Index(pattern), (view, *tensors))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from typing import Any
 
-from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, with_scalar
+from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, complex128, float64, with_scalar
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import apply1
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import elementwise, need_tensor
-from rushlight.ops.common import Binary, Number, Unary, binary, check_broadcast, methods, scalar_array, serve, write_out
+from rushlight.ops.common import Binary, Number, Unary, binary, check_broadcast, methods, serve, write_out
 
 __all__ = ["float_power", "pow", "reciprocal", "rsqrt", "sqrt", "square"]
 
@@ -133,13 +135,114 @@ class PowOfNumber(Unary):
         return tangents[0] * self._slope(*saved)
 
     def _slope(self, power: Any, x: Any) -> Any:
-        of: dtype = power._dtype
-        log = apply1(_LOG_OF, power.new_tensor(self.base, dtype=of)) if self.base != 0 else None
-        if log is None:
-            return (power * float("-inf")).masked_fill(x.real >= 0, 0)
-        return power * log
+        if self.base == 0:
+            return (power * -math.inf).masked_fill(x.real >= 0, 0)
+        if isinstance(self.base, complex) or power._dtype.category == COMPLEX:
+            return power * cmath.log(self.base)
+        return power * (math.log(self.base) if self.base > 0 else math.nan)
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return pow, (self.base, tensors[0]), {}
 
 
+def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
+    """`input` to the power `exponent`; one of them may be a Python number.
+
+    Integers stay integers; raising them to a negative Python integer is a RuntimeError (make them floats first).
+
+    >>> pow(tensor([1., 2., 3.]), 2)
+    tensor([1., 4., 9.])
+    """
+    if isinstance(input, TensorBase):
+        result = _pow_number(input, exponent) if isinstance(exponent, Number) else binary(POW, input, exponent)
+    elif isinstance(input, Number) and isinstance(exponent, TensorBase):
+        result = _number_pow(exponent, input)
+    else:
+        need_tensor("pow", input)
+    return result if out is None else write_out(out, result, "pow")
+
+
+def _pow_number(x: Any, exponent: Any) -> Any:
+    """x ** number."""
+    return apply1(PowNumber(exponent), _promoted(x, exponent))
+
+
+def _promoted(x: Any, number: Any) -> Any:
+    """x in the dtype that it and a Python number have together."""
+    of = with_scalar(x._dtype, number)
+    if of.category <= INTEGER and number < 0:
+        raise RuntimeError(
+            "Integers to negative integer powers are not allowed. Make the tensor or the exponent floating-point, for example "
+            "x.float() ** -1"
+        )
+    return x if x._dtype is of else x.to(of)
+
+
+def _number_pow(x: Any, base: Any) -> Any:
+    """number ** x."""
+    of = with_scalar(x._dtype, base)
+    return apply1(PowOfNumber(base), x if x._dtype is of else x.to(of))
+
+
+def _pow_operator(a: Any, other: Any) -> Any:
+    if isinstance(other, Number):
+        return _pow_number(a, other)
+    return pow(a, other) if isinstance(other, TensorBase) else NotImplemented
+
+
+def _rpow_operator(a: Any, other: Any) -> Any:
+    return _number_pow(a, other) if isinstance(other, Number) else NotImplemented
+
+
+def pow_(self: Any, exponent: Any) -> Any:
+    """`pow` in place."""
+    if isinstance(exponent, Number):
+        _promoted(self, exponent)
+        return apply_inplace(PowNumber(exponent), self)
+    need_tensor("pow_", exponent, "exponent")
+    check_broadcast(self, exponent)
+    return apply_inplace(POW, self, (exponent,))
+
+
+def float_power(input: Any, exponent: Any, *, out: Any = None) -> Any:
+    """`pow` computed in float64 (complex128 for complex arguments), whatever the dtypes came in."""
+    arguments = (input, exponent)
+    if not any(isinstance(a, TensorBase) for a in arguments):
+        need_tensor("float_power", input)
+    wide = complex128 if any(_is_complex(a) for a in arguments) else float64
+    base, power = [a.to(wide) if isinstance(a, TensorBase) else a for a in arguments]
+    return pow(base, power, out=out)
+
+
+def float_power_(self: Any, exponent: Any) -> Any:
+    """`float_power` in place; `self` must be float64, or complex128."""
+    wide = complex128 if _is_complex(self) or _is_complex(exponent) else float64
+    if self._dtype is not wide:
+        raise RuntimeError(f"the base given to float_power_ has dtype {self._dtype!r} but the operation's result requires dtype {wide!r}")
+    return pow_(self, exponent.to(wide) if isinstance(exponent, TensorBase) else exponent)
+
+
+def _is_complex(value: Any) -> bool:
+    return value._dtype.category > FLOATING if isinstance(value, TensorBase) else isinstance(value, complex)
+
+
+def square(input: Any) -> Any:
+    """`input * input`, recorded as a power."""
+    need_tensor("square", input)
+    return _pow_number(input, 2)
+
+
+def square_(self: Any) -> Any:
+    """`square` in place."""
+    return pow_(self, 2)
+
+
+POW = Pow()
+reciprocal = elementwise(Reciprocal(), "`1 / x`; integers give the default floating dtype.")
+sqrt = elementwise(Sqrt(), "The square root; NaN below zero.")
+rsqrt = elementwise(Rsqrt(), "`1 / sqrt(x)`.")
+serve(PowNumber, pow)
+serve(Pow, pow)
+serve(PowOfNumber, pow)
+methods(pow, pow_, float_power, float_power_, square, square_)
+fill(pow=_pow_operator, rpow=_rpow_operator, ipow=pow_)

@@ -54,6 +54,19 @@ class ViewOp(Primitive):
         return apply_view(self, tangents[0])
 
 
+class Alias(ViewOp):
+    """The same view again, what `x[...]` records."""
+
+    __slots__ = ()
+    name = "alias"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return arrays[0].view()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g
+
+
 class Reshape(ViewOp):
     """The same elements in another shape, when the strides allow it without a copy."""
 

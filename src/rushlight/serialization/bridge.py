@@ -12,6 +12,7 @@ from rushlight.base.dtypes import dtype
 from rushlight.base.shape import contiguous_strides
 from rushlight.core.storage import Array, Storage
 from rushlight.core.tensor import TensorBase, array_of, wrap
+from rushlight.ops.storage import memory_bytes, memory_of
 
 
 def dtype_named(name: str) -> dtype | None:
@@ -92,37 +93,25 @@ def tensor_parts(tensor: Any) -> TensorParts:
     size, element = tuple(tensor.shape), tensor.dtype
     if tensor.device.type == "meta":
         return TensorParts(None, ("meta", id(tensor)), element, 0, size, contiguous_strides(size))
+    if 0 in size:
+        empty = np.empty(0, np.uint8)
+        return TensorParts(empty, ("empty", id(tensor._storage)), element, 0, size, contiguous_strides(size))
     array = array_of(tensor)
     hidden = tensor._storage.hidden is not None
-    root = array if hidden else _root(array)
-    low, high = np.lib.array_utils.byte_bounds(root)
     width = element.itemsize
+    if any(step < 0 or step % width for step in (*array.strides, *memory_of(array).strides)):
+        array = np.ascontiguousarray(array)
+    memory = memory_bytes(array)
+    low = memory.__array_interface__["data"][0]
     shift = array.__array_interface__["data"][0] - low
-    if shift % width or any(step < 0 or step % width for step in (*array.strides, *root.strides)):
-        array = root = np.ascontiguousarray(array)
-        low, high = np.lib.array_utils.byte_bounds(root)
-        shift = 0
-    if array.size == 0:
-        return TensorParts(
-            np.empty(0, np.uint8), ("empty", id(tensor._storage)), element, 0, size, contiguous_strides(size)
-        )
+    if shift % width:
+        array = np.array(array, order="C")
+        memory, shift = memory_bytes(array), 0
+        low = memory.__array_interface__["data"][0]
     stride = tuple(step // width for step in array.strides)
+    # A hidden storage gives a temporary copy each time: what stays the same is its record.
     key = ("hidden", id(tensor._storage)) if hidden else ("memory", low)
-    return TensorParts(_all_bytes(root, high - low), key, element, shift // width, size, stride)
-
-
-def _root(array: Array) -> Array:
-    """The array that owns the memory `array` looks at, or the last one before memory of another kind."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def _all_bytes(root: Array, count: int) -> Array:
-    """The memory of `root`, whatever its order, as one run of bytes."""
-    # Dense arrays may have any axis order (channels last); their first element is at the lowest address.
-    first = root[tuple(slice(0, 1) for _ in range(root.ndim))].reshape(1).view(np.uint8)
-    return np.lib.stride_tricks.as_strided(first, (count,), (1,), writeable=False)
+    return TensorParts(memory, key, element, shift // width, size, stride)
 
 
 def contiguous_array(tensor: Any) -> Array:

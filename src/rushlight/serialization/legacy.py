@@ -130,7 +130,7 @@ class LegacyReader:
             if stop > storage.nbytes():
                 raise UnpicklingError("a storage in the file reaches past the one it is part of: the file is damaged")
             part = CheckpointStorage(storage.array[start:stop], storage.device, storage_type.dtype)
-            part.shared = storage.shared
+            part.record = storage.record
             self.views[key] = part
         return self.views[key]
 

@@ -9,6 +9,7 @@ from rushlight.base.device import as_device, concrete, device
 from rushlight.serialization.pickle_vm import shorten
 from rushlight.serialization.storage_types import CheckpointStorage
 
+
 class CallerError(Exception):
     """Carries an error of the caller's own function past the code that takes errors for signs of a damaged file."""
 

@@ -78,7 +78,7 @@ Handler = Callable[[PickleMachine], None]
 
 
 def _proto(vm: PickleMachine) -> None:
-    vm.protocol = vm.take(1)[0]
+    vm.protocol = vm.byte()
     if vm.protocol > 5:
         raise UnpicklingError(
             f"pickle protocol {vm.protocol} is not known (0 to 5 are): the file is damaged or newer than this reader"
@@ -291,7 +291,7 @@ _HANDLERS: Final[dict[int, Handler]] = {
         pickle.EMPTY_DICT: _fresh(dict),
         pickle.EMPTY_SET: _fresh(set),
         pickle.BININT: _integer(_I32),
-        pickle.BININT1: _integer(_U8),
+        pickle.BININT1: lambda vm: vm.stack.append(vm.byte()),
         pickle.BININT2: _integer(_U16),
         pickle.LONG1: _long(_U8),
         pickle.LONG4: _long(_I32),
@@ -327,10 +327,10 @@ _HANDLERS: Final[dict[int, Handler]] = {
         pickle.SETITEMS: _setitems,
         pickle.ADDITEMS: _additems,
         pickle.GET: lambda vm: _get(vm, int(vm.line())),
-        pickle.BINGET: lambda vm: _get(vm, vm.number(_U8)),
+        pickle.BINGET: lambda vm: _get(vm, vm.byte()),
         pickle.LONG_BINGET: lambda vm: _get(vm, vm.number(_U32)),
         pickle.PUT: lambda vm: _put(vm, int(vm.line())),
-        pickle.BINPUT: lambda vm: _put(vm, vm.number(_U8)),
+        pickle.BINPUT: lambda vm: _put(vm, vm.byte()),
         pickle.LONG_BINPUT: lambda vm: _put(vm, vm.number(_U32)),
         pickle.MEMOIZE: _memoize,
         pickle.GLOBAL: _global,

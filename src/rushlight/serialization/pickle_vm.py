@@ -116,6 +116,13 @@ class PickleMachine:
             )
         return data
 
+    def byte(self) -> int:
+        """The next byte; most opcodes that checkpoints use take one."""
+        data = self.file.read(1)
+        if not data:
+            raise UnpicklingError("the pickle breaks off: one more byte is due; the file is truncated")
+        return data[0]
+
     def number(self, layout: struct.Struct) -> int:
         value: int = layout.unpack(self.take(layout.size))[0]
         return value

@@ -16,6 +16,7 @@ import numpy as np
 from rushlight.base.device import CPU, as_device, device
 from rushlight.core.generator import Generator
 from rushlight.core.public import Tensor
+from rushlight.ops.storage import UntypedStorage
 from rushlight.serialization import bridge, rebuild
 from rushlight.serialization.globals import Placeholder, written_path
 from rushlight.serialization.storage_types import TYPED, UNTYPED, CheckpointStorage, StorageType
@@ -76,14 +77,21 @@ class CheckpointPickler(_Pickler):  # type: ignore[misc]
 
     def persistent_id(self, obj: Any) -> Any:
         """Storages are written beside the pickle."""
-        if type(obj) is CheckpointStorage:
-            kind = UNTYPED if obj.dtype is None else TYPED[obj.dtype.name]
-            address = obj.array.__array_interface__["data"][0] if obj.array.size else id(obj)
-            obj = self.storages.add(("memory", address), obj.array, kind, obj.device)
+        if isinstance(obj, UntypedStorage):
+            obj = self._storage(obj)
         if type(obj) is not SavedStorage:
             return None
         described = ("storage", obj.kind, obj.key, obj.location, obj.count)
         return (*described, None) if self.legacy else described
+
+    def _storage(self, storage: UntypedStorage) -> SavedStorage:
+        """A storage that stands in the object by itself."""
+        if storage.memory is None:
+            raise pickle.PicklingError("cannot save the storage of a meta tensor: it has no memory")
+        element = storage.dtype if isinstance(storage, CheckpointStorage) else None
+        key = ("memory", storage.data_ptr()) if storage.memory.size else ("empty", id(storage.record))
+        kind = UNTYPED if element is None else TYPED[element.name]
+        return self.storages.add(key, storage.memory, kind, storage.device)
 
     def reducer_override(self, obj: Any) -> Any:
         """Tensors and everything with a torch name; the rest is pickled as Python does."""
@@ -103,7 +111,10 @@ class CheckpointPickler(_Pickler):  # type: ignore[misc]
                 "its tensors instead"
             )
         path = written_path(obj)
-        return NotImplemented if path is None else path[1]
+        if path is not None:
+            return path[1]
+        # Protocol 2 is how files hold objects of our classes, whatever the protocol of the rest.
+        return NotImplemented if written_path(kind) is None else obj.__reduce_ex__(2)
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         """Write a global, by torch's name when it has one."""
@@ -129,8 +140,8 @@ class CheckpointPickler(_Pickler):  # type: ignore[misc]
             if attributes:
                 return rebuild.rebuild_parameter_with_state, (data, tensor.requires_grad, hooks, attributes)
             return rebuild.rebuild_parameter, (data, tensor.requires_grad, hooks)
-        if attributes:
-            return rebuild.rebuild_from_type, (function, Tensor, args, attributes)
+        if attributes or type(tensor) is not Tensor:
+            return rebuild.rebuild_from_type, (function, type(tensor), args, attributes)
         return function, args
 
     def _reduce_data(self, tensor: Any) -> tuple[Any, tuple[Any, ...]]:

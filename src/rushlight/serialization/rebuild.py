@@ -65,7 +65,7 @@ def _on_storage(storage: Any, element: dtype | None, offset: Any, size: Any, str
     size, stride = _integers(size, "size"), _integers(stride, "stride")
     if storage.device.type == "meta":
         return bridge.make_meta_tensor(element, size)
-    return bridge.make_tensor(storage.array, storage.shared, element, offset, size, stride, storage.device)
+    return bridge.make_tensor(storage.array, storage.record, element, offset, size, stride, storage.device)
 
 
 def _finish(tensor: Any, requires_grad: Any, metadata: Any) -> Any:
@@ -152,7 +152,10 @@ def rebuild_from_type(function: Any, new_type: Any, args: Any, state: Any) -> An
         or type(args) is not tuple
     ):
         raise UnpicklingError("the file makes a tensor with an unknown function: the file is damaged")
-    return _with_attributes(function(*args), state)
+    made = function(*args)
+    if isinstance(new_type, type) and issubclass(new_type, Tensor) and not isinstance(made, new_type):
+        made.__class__ = new_type
+    return _with_attributes(made, state)
 
 
 def _with_attributes(tensor: Any, state: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.base.device import CPU, as_device, concrete, device
 from rushlight.base.dtypes import dtype
 from rushlight.core.storage import Array, Storage
+from rushlight.ops.storage import UntypedStorage
 from rushlight.serialization import bridge
 
 NATIVE_ORDER: Final = sys.byteorder
@@ -61,27 +62,25 @@ def swap_bytes(array: Array, element: dtype) -> None:
         array.view(f"u{width}").byteswap(inplace=True)
 
 
-class CheckpointStorage:
+class CheckpointStorage(UntypedStorage):
     """The memory of one storage in a checkpoint: what `map_location` functions receive, and what tensors are made on.
 
-    array: the bytes (one-dimensional uint8), shared by every tensor on this storage. device: where its tensors will
-    live.
     dtype: its element type, None when the file says nothing about it. foreign: the bytes are still in the
     other byte order, until the first tensor tells the element size.
     """
 
-    __slots__ = ("array", "device", "dtype", "foreign", "shared")
+    __slots__ = ("dtype", "foreign")
 
     def __init__(self, array: Array, where: device = CPU, element: dtype | None = None, foreign: bool = False) -> None:
-        self.array = array
-        self.device = where
+        super().__init__(array, Storage(), where, int(array.nbytes))
         self.dtype = element
         self.foreign = foreign
-        self.shared = Storage()
 
-    def nbytes(self) -> int:
-        """The number of bytes."""
-        return int(self.array.nbytes)
+    @property
+    def array(self) -> Array:
+        """The bytes (one-dimensional uint8), shared by every tensor on this storage."""
+        assert self.memory is not None
+        return self.memory
 
     def size(self) -> int:
         """The number of elements (bytes when the element type is not known)."""
@@ -94,8 +93,7 @@ class CheckpointStorage:
         where = concrete(as_device(device))
         if where is self.device:
             return self
-        moved = CheckpointStorage(self.array, where, self.dtype, self.foreign)
-        return moved
+        return CheckpointStorage(self.array, where, self.dtype, self.foreign)
 
     def cpu(self) -> CheckpointStorage:
         return self.to(CPU)
@@ -113,9 +111,6 @@ class CheckpointStorage:
         if self.foreign:
             swap_bytes(self.array, element)
             self.foreign = False
-
-    def __repr__(self) -> str:
-        return f"CheckpointStorage(nbytes={self.nbytes()}, device='{self.device}')"
 
 
 def empty_bytes(count: int) -> Array:

@@ -19,7 +19,10 @@ GELU_CUBIC = 0.044715
 def _sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))` in the dtype of `x`; exp overflows to inf, which gives the right 0."""
     one = x.dtype.type(1)
-    return np.true_divide(one, one + np.exp(-x), out=...)
+    result = np.negative(x, out=...)
+    np.exp(result, out=result)
+    np.add(result, one, out=result)
+    return np.true_divide(one, result, out=result)
 
 
 @quiet

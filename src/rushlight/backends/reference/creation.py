@@ -148,13 +148,8 @@ def logspace(start: Any, end: Any, steps: int, base: float, dtype: DType) -> Arr
         return np.empty(0, dtype)
     if steps == 1:
         return cast(np.power(np.full(1, float(base)), float(start)), dtype)
-    if dtype.kind in "iub":
-        first, last = np.float64(int(start)), np.float64(int(end))
-        span = last - first
-    else:
-        first, last = (cast(np.asarray(float(v)), dtype).astype(FLOAT64) for v in (start, end))
-        span = cast(np.asarray(last - first), dtype).astype(FLOAT64)
-    step = span / (steps - 1)
+    first, last = (cast(np.asarray(v), dtype).astype(FLOAT64) for v in (start, end))
+    step = cast(np.asarray(last - first), dtype).astype(FLOAT64) / (steps - 1)
     i = np.arange(steps, dtype=FLOAT64)
     exponents = np.where(i < steps // 2, first + step * i, last - step * ((steps - 1) - i))
     # The C library's pow is right to the last place and NumPy's vectorised one is not: in long double it is.

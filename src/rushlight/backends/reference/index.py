@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.backends.reference.precision import FLOAT32, INT64, LOW_PRECISION, Array, finish, scalar, widen
 from rushlight.backends.reference.quiet import quiet
 
+LONG_RUN = 32  # rows added to one place one after another; more are gathered and summed
 REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 
 
@@ -49,16 +50,40 @@ def index_get(x: Array, index: tuple[Any, ...]) -> Array:
         raise _index_error(error) from None
 
 
+def _sum_by_index(order: Array, starts: Array, counts: Array, rows: Array) -> Array:
+    """The sums of the rows of every run of equal indices; `order` sorts the rows by index.
+
+    Runs up to LONG_RUN are added in rounds, the k-th round adding the k-th row of every run that has one; each of the
+    few longer ones is summed by itself.
+    """
+    sums = rows[order[starts]]
+    for k in range(1, min(int(counts.max()), LONG_RUN)):
+        runs = np.flatnonzero((counts > k) & (counts <= LONG_RUN))
+        sums[runs] += rows[order[starts[runs] + k]]
+    for run in np.flatnonzero(counts > LONG_RUN):
+        members = order[starts[run] : starts[run] + counts[run]]
+        sums[run] = np.add.reduce(rows[members], axis=0, dtype=rows.dtype)
+    return sums
+
+
 def _accumulate_rows(x: Array, index: Array, rows: Array) -> None:
     """`x[index[i]] += rows[i]` in place, with repeated indices adding up; `index` is 1-D and in bounds."""
     if index.size == 0 or rows.size == 0:
         return
+    if rows.size == index.size:
+        first_column: tuple[Any, ...] = (slice(None), *(0,) * (x.ndim - 1))
+        column = x[first_column]
+        wide = widen(column)
+        np.add.at(wide, index, widen(rows).reshape(-1))
+        if wide is not column:
+            column[...] = finish(wide, x.dtype)
+        return
     order = np.argsort(index, kind="stable")
     ordered = index[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    wide = widen(rows)
-    sums = np.add.reduceat(wide[order], starts, axis=0, dtype=wide.dtype)
+    counts = np.diff(starts, append=index.size)
     targets = ordered[starts]
+    sums = _sum_by_index(order, starts, counts, widen(rows))
     x[targets] = finish(np.add(widen(x[targets]), sums), x.dtype)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -544,3 +544,26 @@ def _poisson_by_rejection(rate: float, draw: _Uniforms) -> int:
         accepted = log_v + math.log(inverse_alpha) - math.log(a / (margin * margin) + b)
         if accepted <= -rate + count * log_rate - math.lgamma(count + 1):
             return count
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    kernel.__name__: kernel
+    for kernel in (
+        uniform,
+        normal,
+        normal_tensor,
+        random_full,
+        randint,
+        randperm,
+        bernoulli_scalar,
+        bernoulli_tensor,
+        dropout_noise,
+        native_dropout,
+        exponential,
+        geometric,
+        cauchy,
+        log_normal,
+        multinomial,
+        poisson,
+    )
+}

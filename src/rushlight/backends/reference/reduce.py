@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight.backends.reference.precision import (
     BOOL,
+    FLOAT32,
     FLOAT64,
     INT64,
     UINT8,
@@ -35,6 +36,10 @@ Dims = tuple[int, ...]
 
 BLOCK = 16  # rows added by one accumulator
 SMALL_EXTENT = 64  # up to here one accumulator is accurate enough
+SHORT_RUN = 8  # a reduced innermost dim up to this extent is folded slice by slice
+MANY = 4096  # ... in arrays of at least this size
+ROW = 4096  # elements whose squares one dot product adds
+SAFE_SQUARE = 1e-30  # float32 sums of squares above this have lost nothing that matters to underflow
 SHORT_ROW = 16  # contiguous rows shorter than this make NumPy's inner loop all overhead
 
 
@@ -81,11 +86,30 @@ def _innermost_run(x: Array, dims: Dims) -> Dims:
     return tuple(run)
 
 
+def _is_short_innermost(x: Array, dims: Dims) -> bool:
+    """Whether the reduction is over one short dim that lies innermost: NumPy's inner loop is all overhead there."""
+    if len(dims) != 1 or x.size < MANY:
+        return False
+    d = dims[0]
+    return 2 <= x.shape[d] <= SHORT_RUN and x.strides[d] == min(x.strides)
+
+
+def _fold_slices(ufunc: np.ufunc, x: Array, dim: int) -> Array:
+    """Reduce a short dim slice by slice, each a whole-array operation."""
+    slices = np.moveaxis(x, dim, 0)
+    result = ufunc(slices[0], slices[1], out=...)
+    for i in range(2, len(slices)):
+        ufunc(result, slices[i], out=result)
+    return result
+
+
 def float_sum(x: Array, dims: Dims) -> Array:
     """Sum of a float or complex array (float32 or wider) over `dims`, accurate along every axis; dims are dropped."""
     extent = 1
     for d in dims:
         extent *= x.shape[d]
+    if _is_short_innermost(x, dims):
+        return _fold_slices(np.add, x, dims[0])
     if extent <= SMALL_EXTENT or x.ndim == 1:
         return np.add.reduce(x, axis=dims, out=...)
     run = _innermost_run(x, dims)
@@ -164,18 +188,24 @@ def prod(x: Array, dims: Dims, keepdim: bool = False, dtype: DType | None = None
 # ---- extremes -------------------------------------------------------------------------------------------------------
 
 
+def _extreme(ufunc: np.ufunc, x: Array, dims: Dims, keepdim: bool) -> Array:
+    if _is_short_innermost(x, dims):
+        return keep_dims(_fold_slices(ufunc, x, dims[0]), x.shape, dims, keepdim)
+    return ufunc.reduce(x, axis=dims, keepdims=keepdim, out=...)
+
+
 @quiet
 def amax(x: Array, dims: Dims, keepdim: bool = False) -> Array:
     """Largest element over `dims`; NaN wins. Raises IndexError over an empty dim."""
     require_extent(x.shape, dims, "amax")
-    return finish(np.maximum.reduce(widen(x), axis=dims, keepdims=keepdim, out=...), x.dtype)
+    return finish(_extreme(np.maximum, widen(x), dims, keepdim), x.dtype)
 
 
 @quiet
 def amin(x: Array, dims: Dims, keepdim: bool = False) -> Array:
     """Smallest element over `dims`; NaN wins. Raises IndexError over an empty dim."""
     require_extent(x.shape, dims, "amin")
-    return finish(np.minimum.reduce(widen(x), axis=dims, keepdims=keepdim, out=...), x.dtype)
+    return finish(_extreme(np.minimum, widen(x), dims, keepdim), x.dtype)
 
 
 @quiet
@@ -286,6 +316,23 @@ def std(x: Array, dims: Dims, correction: float = 1, keepdim: bool = False) -> A
     return finish(np.sqrt(_variance(x, dims, correction, keepdim), out=...), real_dtype(x.dtype))
 
 
+def _sum_of_squares(x: Array, dims: Dims) -> Array:
+    """Sum of squares over `dims`; float32 squares only while none of the sums has overflowed or come near underflow."""
+    if x.dtype == FLOAT32:
+        if len(dims) == x.ndim and x.flags.c_contiguous:
+            flat = x.reshape(-1)
+            whole = flat.size // ROW * ROW
+            rows = flat[:whole].reshape(-1, ROW)
+            parts = np.vecdot(rows, rows).sum(dtype=FLOAT64)
+            total = np.add(parts, np.vecdot(flat[whole:], flat[whole:]), out=...)
+        else:
+            total = float_sum(x * x, dims)
+        if ((total > SAFE_SQUARE) & (total < np.inf)).all():
+            return total
+    wide = x.astype(FLOAT64, copy=False)
+    return np.add.reduce(wide * wide, axis=dims, out=...)
+
+
 @quiet
 def norm(x: Array, p: float, dims: Dims, keepdim: bool = False, dtype: DType | None = None) -> Array:
     """Vector norm `(sum |x|**p)**(1/p)` over `dims`; p = 0 counts, p = ±inf is the largest or smallest modulus.
@@ -309,29 +356,14 @@ def norm(x: Array, p: float, dims: Dims, keepdim: bool = False, dtype: DType | N
         return finish(np.minimum.reduce(modulus, axis=dims, keepdims=keepdim, out=...), result_dtype)
     if p == 0:
         return finish(np.add.reduce(modulus != 0, axis=dims, keepdims=keepdim, dtype=FLOAT64, out=...), result_dtype)
-    wide = modulus.astype(FLOAT64, copy=False)
+    wide = modulus if p == 2 else modulus.astype(FLOAT64, copy=False)
     if p == 1:
         total = np.add.reduce(wide, axis=dims, keepdims=keepdim, out=...)
     elif p == 2:
-        total = np.sqrt(np.add.reduce(wide * wide, axis=dims, keepdims=keepdim, out=...))
+        total = np.sqrt(keep_dims(_sum_of_squares(modulus, dims), x.shape, dims, keepdim), out=...)
     else:
         total = np.power(np.add.reduce(np.power(wide, p), axis=dims, keepdims=keepdim, out=...), 1 / p)
     return finish(total, result_dtype)
-
-
-@quiet
-def logsumexp(x: Array, dims: Dims, keepdim: bool = False) -> Array:
-    """`log(sum(exp(x)))` over `dims`, without overflow; -inf over nothing."""
-    wide = to_floating(x)
-    result_dtype = floating_result(x.dtype)
-    if x.size == 0:
-        total = np.add.reduce(wide, axis=dims, keepdims=keepdim, out=...)
-        return finish(np.log(total), result_dtype)
-    largest = np.maximum.reduce(wide, axis=dims, keepdims=True, out=...)
-    largest[np.isinf(np.absolute(largest))] = 0
-    total = float_sum(np.exp(wide - largest, out=...), dims)
-    result = np.log(total) + largest.reshape(total.shape)
-    return finish(keep_dims(np.asarray(result), x.shape, dims, keepdim), result_dtype)
 
 
 def is_missing(x: Array) -> Array:
@@ -360,6 +392,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
         var,
         std,
         norm,
-        logsumexp,
     )
 }

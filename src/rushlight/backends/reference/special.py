@@ -3,6 +3,7 @@
 Sources of the formulas:
 
 - erf, erfc, erfcx: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969).
+  In float32, one rational approximation of erf(x) / x fitted to relative 1e-9 for this file.
 - erfinv: starting value from M. Giles, "Approximating the erfinv function" (2010), polished by three Halley steps.
 - lgamma: Taylor series about 1 and 2 in (zeta(k) - 1) / k (Abramowitz & Stegun 6.1.33), recurrence, Stirling's series
   (6.1.41) from 8 on, reflection (6.1.17) below zero.
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rushlight.backends.reference.precision import FLOAT64, Array, finish, floating_result
+from rushlight.backends.reference.precision import FLOAT32, FLOAT64, Array, finish, floating_result
 from rushlight.backends.reference.quiet import quiet
 
 Kernel = Callable[..., Array]
@@ -108,6 +109,31 @@ def _erf64(x: Array) -> Array:
     large = y >= 6
     result[large] = np.sign(x[large])
     return result
+
+
+# erf(x) / x in powers of x**2, relative error 1e-9 for |x| <= 4; beyond, float32's erf is 1.
+_ERF32_P = (
+    -4.485408302578633e-08, -2.913055203137298e-07, 0.0003057159441557505, 0.00295558756993767, 0.05093676763854308,
+    0.1668952192303154, 1.128379168139763,
+)  # fmt: skip
+_ERF32_Q = (
+    -6.203867943011654e-07, 4.098728953503015e-05, 0.001039725997857305, 0.01349043283998367, 0.1055547395704493,
+    0.4812404090313845, 1.0,
+)  # fmt: skip
+BLOCK = 8192  # elements whose float64 temporaries stay in the cache
+
+
+def _erf32(x: Array) -> Array:
+    """erf of a float32 array, rounded from a single float64 rational approximation, block by block."""
+    flat = x.reshape(-1)
+    result = np.empty(flat.shape, FLOAT32)
+    for start in range(0, flat.size, BLOCK):
+        t = np.clip(flat[start : start + BLOCK].astype(FLOAT64), -4.0, 4.0)
+        squared = t * t
+        t *= _polynomial(_ERF32_P, squared)
+        t /= _polynomial(_ERF32_Q, squared)
+        result[start : start + BLOCK] = t
+    return result.reshape(x.shape)
 
 
 def _erfc64(x: Array) -> Array:
@@ -370,7 +396,14 @@ def _i164(x: Array) -> Array:
     return np.copysign(_grow(_bessel_scaled(1, y), y), x)
 
 
-erf = _through_float64(_erf64, "erf", "The error function.")
+@quiet
+def erf(x: Array, out: Array | None = None) -> Array:
+    """The error function."""
+    if x.dtype == FLOAT64:
+        return finish(_erf64(np.atleast_1d(x)).reshape(x.shape), FLOAT64, out)
+    return finish(_erf32(x.astype(FLOAT32, copy=False)), floating_result(x.dtype), out)
+
+
 erfc = _through_float64(_erfc64, "erfc", "`1 - erf(x)` with full relative accuracy in the tail.")
 erfcx = _through_float64(_erfcx64, "erfcx", "`exp(x**2) erfc(x)`.")
 erfinv = _through_float64(_erfinv64, "erfinv", "The inverse of erf; ±inf at ±1, NaN outside [-1, 1].")

@@ -117,6 +117,12 @@ class Module:
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Accepted and without effect: there is nothing to compile."""
 
+    register_forward_pre_hook = _hooks.register_forward_pre_hook
+    register_forward_hook = _hooks.register_forward_hook
+    register_full_backward_pre_hook = _hooks.register_full_backward_pre_hook
+    register_full_backward_hook = _hooks.register_full_backward_hook
+    register_backward_hook = _hooks.register_backward_hook
+
     # Registering.
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
@@ -429,6 +435,19 @@ class Module:
 
     # Copying and files.
 
+    state_dict = _state.state_dict
+    load_state_dict = _state.load_state_dict
+    get_extra_state = _state.get_extra_state
+    set_extra_state = _state.set_extra_state
+    _save_to_state_dict = _state._save_to_state_dict
+    _load_from_state_dict = _state._load_from_state_dict
+    register_state_dict_pre_hook = _state.register_state_dict_pre_hook
+    register_state_dict_post_hook = _state.register_state_dict_post_hook
+    register_load_state_dict_pre_hook = _state.register_load_state_dict_pre_hook
+    register_load_state_dict_post_hook = _state.register_load_state_dict_post_hook
+    _register_state_dict_hook = _state._register_state_dict_hook
+    _register_load_state_dict_pre_hook = _state._register_load_state_dict_pre_hook
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for name, make in _FIELDS:
@@ -443,6 +462,21 @@ class Module:
         if path is None or protocol == 2 or type(reduced) is not tuple:
             return reduced
         return (make_empty, (".".join(path),), *reduced[2:])
+
+    # Moving and casting. The last names are those of built-ins, so they stand where nothing below needs these.
+
+    _apply = _conversion._apply
+    apply = _conversion.apply
+    to = _conversion.to
+    to_empty = _conversion.to_empty
+    cpu = _conversion.cpu
+    cuda = _conversion.cuda
+    double = _conversion.double
+    half = _conversion.half
+    bfloat16 = _conversion.bfloat16
+    share_memory = _conversion.share_memory
+    type = _conversion.type_
+    float = _conversion.float_
 
 
 def make_empty(path: str) -> Any:
@@ -463,18 +497,3 @@ def _class_hint(value: Any) -> str:
     if isinstance(value, type) and issubclass(value, Module):
         return f": it is the class; make an instance with {value.__name__}(...)"
     return ""
-
-
-# Methods that stand in files of their own.
-for _source, _names in (
-    (_hooks, "register_forward_pre_hook register_forward_hook register_full_backward_pre_hook register_full_backward_hook "
-             "register_backward_hook"),
-    (_state, "get_extra_state set_extra_state state_dict load_state_dict _save_to_state_dict _load_from_state_dict "
-             "register_state_dict_pre_hook register_state_dict_post_hook _register_state_dict_hook "
-             "register_load_state_dict_pre_hook _register_load_state_dict_pre_hook register_load_state_dict_post_hook"),
-    (_conversion, "_apply apply to cuda cpu double half bfloat16 to_empty share_memory"),
-):
-    for _name in _names.split():
-        setattr(Module, _name, getattr(_source, _name))
-Module.type = _conversion.type_  # type: ignore[attr-defined]
-Module.float = _conversion.float_  # type: ignore[attr-defined]

@@ -1,0 +1,8 @@
+"""torch.backends.openmp: whether that library is used."""
+
+from __future__ import annotations
+
+
+def is_available() -> bool:
+    """Whether rushlight uses openmp: no."""
+    return False

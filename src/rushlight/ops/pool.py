@@ -1,0 +1,626 @@
+"""Pooling over one to three spatial dimensions: maximum, average, their adaptive forms, and the inverse of the maximum.
+
+Inputs are [N, C, *spatial] or [C, *spatial]. As in torch the one-dimensional forms are the two-dimensional ones over a map of
+height 1. The gradient of a maximum and its gradient are one pair of linear operations: a value put back to where the maximum
+was, and a value read from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from rushlight.base.dtypes import FLOATING
+from rushlight.base.shape import Shape
+from rushlight.core.modes import local
+from rushlight.core.primitive import Primitive, apply1, apply2, apply_multi, wants_grad
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.view import squeeze, unsqueeze
+
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
+    "max_pool3d",
+]  # fmt: skip
+
+
+def _as_batch(k: Any, array: Any, nd: int) -> Any:
+    """An array [N, C, *spatial] to hand to a kernel: one image becomes a batch of one."""
+    return array if array.ndim == nd + 2 else k.unsqueeze(array, 0)
+
+
+def _as_input(k: Any, result: Any, array: Any) -> Any:
+    """A kernel's result for `array`, with no batch dimension where that has none."""
+    return result if result.ndim == array.ndim else k.squeeze(result, (0,))
+
+
+# Maximum.
+
+
+class MaxPool(Primitive):
+    """The maximum of every window and its position in the flattened map: two outputs."""
+
+    __slots__ = ("kernel", "stride", "padding", "dilation", "ceil_mode")
+    outputs = 2
+
+    def __init__(self, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> None:
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.ceil_mode = ceil_mode
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        x = _as_batch(k, arrays[0], len(self.kernel))
+        y, at = k.max_pool(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return _as_input(k, y, arrays[0]), _as_input(k, at, arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (output[1], inputs[0]._shape)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(PlaceAtMaximum(len(self.kernel), saved[1]), g[0], saved[0])
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(ReadAtMaximum(len(self.kernel)), tangents[0], saved[0]), None
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        function = max_pool2d if len(self.kernel) == 2 else max_pool3d
+        return function, tensors, {
+            "kernel_size": self.kernel, "stride": self.stride, "padding": self.padding, "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode, "return_indices": True,
+        }  # fmt: skip
+
+
+class MaxPool2d(MaxPool):
+    __slots__ = ()
+    name = "max_pool2d_with_indices"
+    node_name = "MaxPool2DWithIndicesBackward0"
+
+
+class MaxPool3d(MaxPool):
+    __slots__ = ()
+    name = "max_pool3d_with_indices"
+    node_name = "MaxPool3DWithIndicesBackward0"
+
+
+class MaxPoolValues(MaxPool):
+    """The maximum alone, for when nothing is recorded and nobody asks for the positions."""
+
+    __slots__ = ()
+    name = "max_pool"
+    outputs = 1
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return super().forward(k, *arrays)[0]
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0],)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(PlaceAtMaximum(len(self.kernel), saved[0]._shape), g, self._positions(saved[0]))
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(ReadAtMaximum(len(self.kernel)), tangents[0], self._positions(saved[0]))
+
+    def _positions(self, x: Any) -> Any:
+        cls = MaxPool2d if len(self.kernel) == 2 else MaxPool3d
+        return apply_multi(cls(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode), (x.detach(),))[1]
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        function, args, given = super().public_call(tensors)
+        return function, args, given | {"return_indices": False}
+
+
+class AdaptiveMaxPool(Primitive):
+    """The maximum of the windows that divide each map into `sizes` parts, and its position: two outputs."""
+
+    __slots__ = ("sizes",)
+    outputs = 2
+
+    def __init__(self, sizes: Shape) -> None:
+        self.sizes = sizes
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        y, at = k.adaptive_max_pool(_as_batch(k, arrays[0], len(self.sizes)), self.sizes)
+        return _as_input(k, y, arrays[0]), _as_input(k, at, arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (output[1], inputs[0]._shape)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(PlaceAtMaximum(len(self.sizes), saved[1]), g[0], saved[0])
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(ReadAtMaximum(len(self.sizes)), tangents[0], saved[0]), None
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        function = adaptive_max_pool2d if len(self.sizes) == 2 else adaptive_max_pool3d
+        return function, tensors, {"output_size": self.sizes, "return_indices": True}
+
+
+class AdaptiveMaxPool2d(AdaptiveMaxPool):
+    __slots__ = ()
+    name = "adaptive_max_pool2d"
+    node_name = "AdaptiveMaxPool2DBackward0"
+
+
+class AdaptiveMaxPool3d(AdaptiveMaxPool):
+    __slots__ = ()
+    name = "adaptive_max_pool3d"
+    node_name = "AdaptiveMaxPool3DBackward0"
+
+
+class PlaceAtMaximum(Primitive):
+    """Zeros of `shape` with the values of g added at the positions: `place(g, indices)`."""
+
+    __slots__ = ("nd", "shape")
+    name = "max_pool_backward"
+    linear = True
+
+    def __init__(self, nd: int, shape: Shape) -> None:
+        self.nd = nd
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        shape = self.shape if len(self.shape) == self.nd + 2 else (1, *self.shape)
+        g, at = _as_batch(k, arrays[0], self.nd), _as_batch(k, arrays[1], self.nd)
+        return _as_input(k, k.max_pool_backward(g, at, shape), arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[1],)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(ReadAtMaximum(self.nd), g, saved[0]), None
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(self, tangents[0], saved[0])
+
+
+class ReadAtMaximum(Primitive):
+    """The values of x at the positions: `read(x, indices)`, the transpose of `PlaceAtMaximum`."""
+
+    __slots__ = ("nd",)
+    name = "max_pool_double_backward"
+    linear = True
+
+    def __init__(self, nd: int) -> None:
+        self.nd = nd
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        x, at = _as_batch(k, arrays[0], self.nd), _as_batch(k, arrays[1], self.nd)
+        return _as_input(k, k.gather_at_indices(x, at), arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[1], inputs[0]._shape)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(PlaceAtMaximum(self.nd, saved[1]), g, saved[0]), None
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(self, tangents[0], saved[0])
+
+
+class MaxUnpool(Primitive):
+    """Maps of size `spatial`, zero but for the values of x at the positions: `unpool(x, indices)`."""
+
+    __slots__ = ("spatial",)
+    linear = True
+
+    def __init__(self, spatial: Shape) -> None:
+        self.spatial = spatial
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        nd = len(self.spatial)
+        x, at = _as_batch(k, arrays[0], nd), _as_batch(k, arrays[1], nd)
+        return _as_input(k, k.max_unpool(x, at, (*x.shape[:2], *self.spatial)), arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[1],)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(ReadAtMaximum(len(self.spatial)), g, saved[0]), None
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(self, tangents[0], saved[0])
+
+
+class MaxUnpool2d(MaxUnpool):
+    __slots__ = ()
+    name = "max_unpool2d"
+    node_name = "MaxUnpool2DBackward0"
+
+
+class MaxUnpool3d(MaxUnpool):
+    __slots__ = ()
+    name = "max_unpool3d"
+    node_name = "MaxUnpool3DBackward0"
+
+
+# Average.
+
+
+class AvgPool(Primitive):
+    """The average of every window."""
+
+    __slots__ = ("kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+    linear = True
+
+    def __init__(
+        self, kernel: Shape, stride: Shape, padding: Shape, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+    ) -> None:
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        x = _as_batch(k, arrays[0], len(self.kernel))
+        y = k.avg_pool(
+            x, self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
+        )
+        return _as_input(k, y, arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape,)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(AvgPoolGrad(self, saved[0]), g)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        function = avg_pool2d if len(self.kernel) == 2 else avg_pool3d
+        return function, (tensors[0], *[getattr(self, name) for name in AvgPool.__slots__]), {}
+
+
+class AvgPool2d(AvgPool):
+    __slots__ = ()
+    name = "avg_pool2d"
+    node_name = "AvgPool2DBackward0"
+
+
+class AvgPool3d(AvgPool):
+    __slots__ = ()
+    name = "avg_pool3d"
+    node_name = "AvgPool3DBackward0"
+
+
+class AvgPoolGrad(Primitive):
+    """The transpose of an average pooling of an input of `shape`."""
+
+    __slots__ = ("pool", "shape")
+    name = "avg_pool_backward"
+    linear = True
+
+    def __init__(self, pool: AvgPool, shape: Shape) -> None:
+        self.pool = pool
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        pool = self.pool
+        nd = len(pool.kernel)
+        shape = self.shape if len(self.shape) == nd + 2 else (1, *self.shape)
+        gx = k.avg_pool_backward(
+            _as_batch(k, arrays[0], nd), shape, pool.kernel, pool.stride, pool.padding, pool.count_include_pad,
+            pool.divisor_override,
+        )  # fmt: skip
+        return _as_input(k, gx, arrays[0])
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(self.pool, g)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+
+class AdaptiveAvgPool(Primitive):
+    """The average of the windows that divide each map into `sizes` parts."""
+
+    __slots__ = ("sizes",)
+    linear = True
+
+    def __init__(self, sizes: Shape) -> None:
+        self.sizes = sizes
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return _as_input(k, k.adaptive_avg_pool(_as_batch(k, arrays[0], len(self.sizes)), self.sizes), arrays[0])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0]._shape,)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(AdaptiveAvgPoolGrad(self, saved[0]), g)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return (adaptive_avg_pool2d if len(self.sizes) == 2 else adaptive_avg_pool3d), (tensors[0], self.sizes), {}
+
+
+class AdaptiveAvgPool2d(AdaptiveAvgPool):
+    __slots__ = ()
+    name = "adaptive_avg_pool2d"
+    node_name = "AdaptiveAvgPool2DBackward0"
+
+
+class AdaptiveAvgPool3d(AdaptiveAvgPool):
+    __slots__ = ()
+    name = "adaptive_avg_pool3d"
+    node_name = "AdaptiveAvgPool3DBackward0"
+
+
+class AdaptiveAvgPoolGrad(Primitive):
+    """The transpose of an adaptive average pooling of an input of `shape`."""
+
+    __slots__ = ("pool", "shape")
+    name = "adaptive_avg_pool_backward"
+    linear = True
+
+    def __init__(self, pool: AdaptiveAvgPool, shape: Shape) -> None:
+        self.pool = pool
+        self.shape = shape
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        nd = len(self.pool.sizes)
+        shape = self.shape if len(self.shape) == nd + 2 else (1, *self.shape)
+        return _as_input(k, k.adaptive_avg_pool_backward(_as_batch(k, arrays[0], nd), shape), arrays[0])
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply1(self.pool, g)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply1(self, tangents[0])
+
+
+# Arguments.
+
+
+def _sizes(value: Any, nd: int, argument: str, operation: str) -> Shape:
+    """An int or a sequence of `nd` ints (or one) as `nd` ints."""
+    if type(value) is int:
+        return (value,) * nd
+    try:
+        found = (int(value.__index__()),) if hasattr(value, "__index__") else tuple([n.__index__() for n in value])
+    except (TypeError, AttributeError):
+        raise TypeError(
+            f"{operation}(): argument '{argument}' must be an int or a tuple of {nd} ints, but got {value!r}"
+        ) from None
+    if len(found) == 1:
+        return found * nd
+    if len(found) != nd:
+        raise RuntimeError(
+            f"{operation}: {argument} must either be a single int, or a tuple of {('one int', 'two ints', 'three ints')[nd - 1]}; got "
+            f"{value!r}"
+        )
+    return found
+
+
+def _check_map(input: Any, nd: int, operation: str) -> None:
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    shape = input._shape
+    if len(shape) not in (nd + 1, nd + 2) or 0 in shape[len(shape) - nd - 1 :]:
+        raise RuntimeError(
+            f"{operation}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            f"{list(shape)}"
+        )
+
+
+def _windows(
+    input: Any, nd: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, operation: str
+) -> tuple[Shape, Shape, Shape, Shape]:
+    """The checked window parameters, one number per dimension each."""
+    _check_map(input, nd, operation)
+    kernel = _sizes(kernel_size, nd, "kernel_size", operation)
+    steps = kernel if stride is None or stride == [] or stride == () else _sizes(stride, nd, "stride", operation)
+    pads = _sizes(padding, nd, "padding", operation)
+    gaps = _sizes(dilation, nd, "dilation", operation)
+    if min(steps) == 0:
+        raise RuntimeError(f"stride should not be zero: {operation} got stride={stride}, kernel_size={kernel_size}")
+    if min(kernel) <= 0 or min(steps) < 0 or min(gaps) <= 0:
+        raise RuntimeError(
+            f"{operation}: kernel size, stride and dilation should be greater than zero, but got kernel_size={kernel_size}, "
+            f"stride={stride}, dilation={dilation}"
+        )
+    for p, n, d in zip(pads, kernel, gaps, strict=True):
+        if p < 0:
+            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
+        if p > (d * (n - 1) + 1) // 2:
+            raise RuntimeError(
+                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={n} and dilation={d}"
+            )
+    spatial = input._shape[-nd:]
+    for size, n, s, p, d in zip(spatial, kernel, steps, pads, gaps, strict=True):
+        if size + 2 * p - d * (n - 1) - 1 + (s - 1 if ceil_mode else 0) < 0:
+            outs = [(a + 2 * q - e * (m - 1) - 1) // t + 1 for a, m, t, q, e in zip(spatial, kernel, steps, pads, gaps, strict=True)]
+            channels = input._shape[-nd - 1]
+            raise RuntimeError(
+                f"Given input size: ({'x'.join(map(str, (channels, *spatial)))}). Calculated output size: "
+                f"({'x'.join(map(str, (channels, *outs)))}). Output size is too small: {operation} needs a larger input or a "
+                "smaller kernel"
+            )
+    return kernel, steps, pads, gaps
+
+
+def _flat(sizes: Any, extra: int) -> tuple[int, int]:
+    """A size along the only dimension as one over a map of height 1."""
+    return (extra, sizes[0])
+
+
+# Functions.
+
+
+def _max_pool(input: Any, nd: int, windows: Any, ceil_mode: bool, return_indices: bool) -> Any:
+    if not return_indices and not (local.grad and wants_grad(input)):
+        return apply1(MaxPoolValues(*windows, bool(ceil_mode)), input)
+    found = apply_multi((MaxPool2d if nd == 2 else MaxPool3d)(*windows, bool(ceil_mode)), (input,))
+    return found if return_indices else found[0]
+
+
+def max_pool1d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """The maximum over windows of the last dimension of `input` [N, C, L] or [C, L]; see `max_pool2d`."""
+    kernel, steps, pads, gaps = _windows(input, 1, kernel_size, stride, padding, dilation, ceil_mode, "max_pool1d")
+    windows = (_flat(kernel, 1), _flat(steps, 1), _flat(pads, 0), _flat(gaps, 1))
+    found = _max_pool(unsqueeze(input, -2), 2, windows, ceil_mode, return_indices)
+    return (squeeze(found[0], -2), squeeze(found[1], -2)) if return_indices else squeeze(found, -2)
+
+
+def max_pool2d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """The maximum over windows of the last two dimensions of `input` [N, C, H, W] or [C, H, W].
+
+    stride: the step between windows, `kernel_size` when not given.
+    padding: how far windows may reach over the border (at most half a window); nothing out there is ever the maximum.
+    ceil_mode: let a last window start inside the map even where it does not fit.
+    return_indices: also return, in int64, the position of each maximum in its flattened map (for `max_unpool2d`).
+
+    >>> max_pool2d(tensor([[[1., 2.], [3., 4.]]]), 2)
+    tensor([[[4.]]])
+    """
+    windows = _windows(input, 2, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    return _max_pool(input, 2, windows, ceil_mode, return_indices)
+
+
+def max_pool3d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """The maximum over windows of the last three dimensions of `input` [N, C, D, H, W] or [C, D, H, W]; see `max_pool2d`."""
+    windows = _windows(input, 3, kernel_size, stride, padding, dilation, ceil_mode, "max_pool3d")
+    return _max_pool(input, 3, windows, ceil_mode, return_indices)
+
+
+def max_pool1d_with_indices(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> tuple[Any, Any]:
+    """`max_pool1d` with the positions of the maxima."""
+    return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[no-any-return]
+
+
+def avg_pool1d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+) -> Any:
+    """The average over windows of the last dimension of `input` [N, C, L] or [C, L]; see `avg_pool2d`."""
+    kernel, steps, pads, _ = _windows(input, 1, kernel_size, stride, padding, 1, ceil_mode, "avg_pool1d")
+    op = AvgPool2d(_flat(kernel, 1), _flat(steps, 1), _flat(pads, 0), bool(ceil_mode), bool(count_include_pad), None)
+    return squeeze(apply1(op, unsqueeze(input, -2)), -2)
+
+
+def avg_pool2d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:  # fmt: skip
+    """The average over windows of the last two dimensions of `input` [N, C, H, W] or [C, H, W].
+
+    count_include_pad: count the zeros of the padding. divisor_override: divide by this instead of the number of elements.
+    """
+    return _avg_pool(input, 2, AvgPool2d, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:  # fmt: skip
+    """The average over windows of the last three dimensions of `input` [N, C, D, H, W] or [C, D, H, W]; see `avg_pool2d`."""
+    return _avg_pool(input, 3, AvgPool3d, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _avg_pool(
+    input: Any, nd: int, cls: type[AvgPool], kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, with_pad: bool, divisor: Any
+) -> Any:
+    operation = f"avg_pool{nd}d"
+    kernel, steps, pads, _ = _windows(input, nd, kernel_size, stride, padding, 1, ceil_mode, operation)
+    if divisor == 0:
+        raise RuntimeError(f"divisor must be not zero: {operation} got divisor_override=0")
+    return apply1(cls(kernel, steps, pads, bool(ceil_mode), bool(with_pad), divisor), input)
+
+
+def _wanted(input: Any, nd: int, output_size: Any, operation: str) -> Shape:
+    """The sizes to make; None keeps the input's."""
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    shape = input._shape
+    if len(shape) not in (nd + 1, nd + 2):
+        raise RuntimeError(f"{operation}(): Expected {nd + 1}D or {nd + 2}D tensor, but got {list(shape)}")
+    if 0 in shape[-nd - 1 :]:
+        raise RuntimeError(
+            f"{operation}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)}"
+        )
+    if isinstance(output_size, (tuple, list)) and None in output_size:
+        if len(output_size) != nd:
+            raise ValueError(f"{operation}(): output_size {output_size} must have {nd} entries")
+        output_size = tuple(have if want is None else want for have, want in zip(shape[-nd:], output_size, strict=True))
+    elif output_size is None:
+        output_size = shape[-nd:]
+    sizes = _sizes(output_size, nd, "output_size", operation)
+    if min(sizes) < 0:
+        raise RuntimeError(f"{operation}(): elements of output_size must be greater than or equal to 0, but got {output_size}")
+    return sizes
+
+
+def _adaptive_avg(input: Any, sizes: Shape) -> Any:
+    if all(size == 1 for size in sizes):
+        return input.mean(tuple(range(-1, -len(sizes) - 1, -1)), True)
+    if input._dtype.category < FLOATING:
+        raise NotImplementedError(f'"adaptive_avg_pool{len(sizes)}d" not implemented for {input._dtype!r}: use a floating-point input')
+    return apply1((AdaptiveAvgPool2d if len(sizes) == 2 else AdaptiveAvgPool3d)(sizes), input)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """Averages of the last dimension of `input` [N, C, L] or [C, L] over `output_size` windows that cover it."""
+    sizes = _wanted(input, 1, output_size, "adaptive_avg_pool1d")
+    return squeeze(_adaptive_avg(unsqueeze(input, -2), _flat(sizes, 1)), -2)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """Averages of `input` [N, C, H, W] or [C, H, W] over windows that divide each map into `output_size` parts; None keeps a size."""
+    return _adaptive_avg(input, _wanted(input, 2, output_size, "adaptive_avg_pool2d"))
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
+    """Averages of `input` [N, C, D, H, W] or [C, D, H, W] over windows that divide each map into `output_size` parts."""
+    return _adaptive_avg(input, _wanted(input, 3, output_size, "adaptive_avg_pool3d"))
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
+    """Maxima of the last dimension of `input` over `output_size` windows that cover it, and their positions."""
+    sizes = _wanted(input, 1, output_size, "adaptive_max_pool1d")
+    values, at = apply_multi(AdaptiveMaxPool2d(_flat(sizes, 1)), (unsqueeze(input, -2),))
+    return squeeze(values, -2), squeeze(at, -2)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of `input` [N, C, H, W] or [C, H, W] over windows that divide each map into `output_size` parts."""
+    found = apply_multi(AdaptiveMaxPool2d(_wanted(input, 2, output_size, "adaptive_max_pool2d")), (input,))
+    return found if return_indices else found[0]
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of `input` [N, C, D, H, W] or [C, D, H, W] over windows that divide each map into `output_size` parts."""
+    found = apply_multi(AdaptiveMaxPool3d(_wanted(input, 3, output_size, "adaptive_max_pool3d")), (input,))
+    return found if return_indices else found[0]
+
+
+def max_unpool(input: Any, indices: Any, spatial: Shape) -> Any:
+    """Maps of size `spatial` (one to three numbers), zero but for the values of `input` at `indices`."""
+    if indices._dtype.name != "int64":
+        raise RuntimeError(f"elements in indices should be type int64 but got: {indices._dtype!r}")
+    if indices._shape != input._shape:
+        raise RuntimeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(input._shape)}) but got indices tensor with "
+            f"shape: {list(indices._shape)}"
+        )
+    if len(spatial) == 1:
+        return squeeze(apply2(MaxUnpool2d(_flat(spatial, 1)), unsqueeze(input, -2), unsqueeze(indices, -2)), -2)
+    return apply2((MaxUnpool2d if len(spatial) == 2 else MaxUnpool3d)(spatial), input, indices)
+
+
