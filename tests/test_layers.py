@@ -24,10 +24,12 @@ LAYERS = {
     "backends": 1,
     "core": 2,
     "ops": 3,
+    "return_types": 2,
     "autograd": 4,
+    "overrides": 4,
     # tools that stand on tensors and gradients, and thin public namespaces that gather operations under torch's names
     **dict.fromkeys(["serialization", "compile", "distributed", "viz", "hub"], 5),
-    **dict.fromkeys(["cuda", "fft", "jit", "linalg", "mps", "profiler", "random", "special", "types", "version"], 5),
+    **dict.fromkeys(["cuda", "fft", "jit", "linalg", "mps", "profiler", "_C", "compiler", "settings", "random", "special", "types", "version"], 5),
     **dict.fromkeys(["nn", "optim", "utils", "amp", "func"], 6),
     "vision": 7,
     # "" is rushlight/__init__.py, which re-exports; those beside it use the public surface, and it may not import them

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from rushlight import autograd, backends, overrides, version
+from rushlight import autograd, backends, overrides, random, version
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from rushlight.autograd.grad_mode import (
     enable_grad,
@@ -56,6 +56,7 @@ from rushlight.core.generator import Generator
 from rushlight.core.printing import set_printoptions
 from rushlight.core.public import Tensor
 from rushlight.core.tensor import is_tensor
+from rushlight.ops.activate import *
 from rushlight.ops.arithmetic import *
 from rushlight.ops.cast import *
 from rushlight.ops.compare import *
@@ -64,6 +65,7 @@ from rushlight.ops.conv import *
 from rushlight.ops.creation import *
 from rushlight.ops.einsum import *
 from rushlight.ops.elementwise import *
+from rushlight.ops.foreach import *
 from rushlight.ops.from_data import *
 from rushlight.ops.fused import *
 from rushlight.ops.gather import *
@@ -71,18 +73,24 @@ from rushlight.ops.grids import *
 from rushlight.ops.history import *
 from rushlight.ops.indexing import *
 from rushlight.ops.inplace import *
+from rushlight.ops.interop import *
 from rushlight.ops.logic import *
 from rushlight.ops.matmul import *
+from rushlight.ops.norm import *
 from rushlight.ops.pad import *
+from rushlight.ops.pool import *
 from rushlight.ops.power import *
 from rushlight.ops.random import *
 from rushlight.ops.rounding import *
 from rushlight.ops.shape import *
+from rushlight.ops.softmax import *
 from rushlight.ops.split import *
 from rushlight.ops.storage import *
 from rushlight.ops.strided import *
+from rushlight.ops.tensor_types import *
 from rushlight.ops.view import *
 from rushlight.ops.where import *
+from rushlight.random import *
 from rushlight.settings import *
 from rushlight.version import __version__
 

@@ -11,7 +11,7 @@ from rushlight.core.generator import Generator
 from rushlight.core.generator import default_generator as _default_generator
 from rushlight.core.tensor import TensorBase, array_of, wrap
 
-__all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = ["Generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 
 
 def manual_seed(seed: Any) -> Generator:

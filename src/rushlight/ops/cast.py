@@ -36,7 +36,16 @@ from rushlight.base.layout import (
 )
 from rushlight.base.shape import Shape
 from rushlight.core.modes import STATE, local
-from rushlight.core.primitive import PLAIN, Primitive, apply1, apply_view, input_array, overridden, record_node, wants_grad
+from rushlight.core.primitive import (
+    PLAIN,
+    Primitive,
+    apply1,
+    apply_view,
+    input_array,
+    overridden,
+    record_node,
+    wants_grad,
+)
 from rushlight.core.storage import Array, View
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, attach, numpy_strides, wrap

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_complex, dtype, get_default_dtype, int64, scalar_dtype
+from rushlight.base.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    default_complex,
+    dtype,
+    get_default_dtype,
+    int64,
+    scalar_dtype,
+)
 from rushlight.base.layout import check_layout, check_memory_format, format_order, preserve_format, strided
 from rushlight.base.shape import Shape, check_sizes, shape_argument
 from rushlight.core.primitive import Primitive

@@ -10,13 +10,32 @@ import numpy as np
 
 from rushlight.backends.registry import kernels_for
 from rushlight.base.device import CPU
-from rushlight.base.dtypes import COMPLEX, INTEGER, bool_, dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
+from rushlight.base.dtypes import (
+    COMPLEX,
+    INTEGER,
+    bool_,
+    dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    promote_types,
+    scalar_dtype,
+)
 from rushlight.base.layout import strided
 from rushlight.core.modes import local
 from rushlight.core.storage import Array
 from rushlight.core.tensor import TensorBase, wrap
 from rushlight.ops.common import methods
-from rushlight.ops.factory import Fill, as_dtype, check_fits, chosen_device, finished, offered, on_device, placement, upload
+from rushlight.ops.factory import (
+    Fill,
+    as_dtype,
+    check_fits,
+    chosen_device,
+    finished,
+    offered,
+    on_device,
+    placement,
+    upload,
+)
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
 

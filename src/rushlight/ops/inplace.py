@@ -15,7 +15,7 @@ from rushlight.core.tensor import TensorBase, alias_array
 from rushlight.ops.cast import to, warn_of_lost_part
 from rushlight.ops.common import Number, constant, methods, replace_memory, serve
 from rushlight.ops.creation import zeros_like
-from rushlight.ops.factory import check_fits, deliver, empty_ordered
+from rushlight.ops.factory import check_fits, empty_ordered
 from rushlight.ops.storage import UntypedStorage, byte_offset, memory_bytes, view_of_bytes
 
 __all__ = ["fill"]

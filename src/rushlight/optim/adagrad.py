@@ -6,7 +6,6 @@ from typing import Any
 
 from rushlight.ops.creation import full_like
 from rushlight.ops.foreach import adagrad_step
-from rushlight.optim.adam import keep
 from rushlight.optim.optimizer import (
     Closure,
     Group,
@@ -20,6 +19,7 @@ from rushlight.optim.optimizer import (
     decayed_gradient,
     evaluate,
     flattened,
+    keep,
     number,
     to_scalar,
     with_gradients,
@@ -131,8 +131,8 @@ def _step_fused(group: Group, states: list[dict[str, Any]], params: list[Any], g
 
 def _step_by_operations(group: Group, state: dict[str, Any], p: Any, grad: Any) -> None:
     """The same for one parameter in tensor operations, which gradients can flow through."""
-    state["step"] = state["step"] + 1
-    rate = to_scalar(group["lr"]) / (1 + (state["step"].item() - 1) * group["lr_decay"])
+    step = state["step"].add_(1).item()
+    rate = to_scalar(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
     grad = decayed_gradient(p, grad, group["weight_decay"], group["maximize"])
     p, grad, total = flattened(p, grad, state["sum"])
     total = total + grad * grad

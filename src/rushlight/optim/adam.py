@@ -20,6 +20,7 @@ from rushlight.optim.optimizer import (
     decayed_gradient,
     evaluate,
     flattened,
+    keep,
     number,
     to_scalar,
     with_gradients,
@@ -157,14 +158,13 @@ def _step_fused(group: Group, states: list[dict[str, Any]], params: list[Any], g
 def _step_by_operations(group: Group, state: dict[str, Any], p: Any, grad: Any) -> None:
     """The same for one parameter in tensor operations, which gradients can flow through."""
     lr, (beta1, beta2), weight_decay = to_scalar(group["lr"]), group["betas"], group["weight_decay"]
-    state["step"] = state["step"] + 1
-    step = state["step"].item()
+    step = state["step"].add_(1).item()
     if group["decoupled_weight_decay"]:
         p.mul_(1 - lr * weight_decay)
         weight_decay = 0
     grad = decayed_gradient(p, grad, weight_decay, group["maximize"])
     p, grad, mean, square = flattened(p, grad, state["exp_avg"], state["exp_avg_sq"])
-    mean = mean + (grad - mean) * (1 - beta1)
+    mean = mean.lerp(grad, 1 - beta1)
     square = square * beta2 + grad * (1 - beta2) * grad
     keep(state, "exp_avg", mean)
     keep(state, "exp_avg_sq", square)
@@ -173,8 +173,3 @@ def _step_by_operations(group: Group, state: dict[str, Any], p: Any, grad: Any) 
         keep(state, "max_exp_avg_sq", square)
     denominator = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
     p.add_(mean * -(lr / (1 - beta1**step)) / denominator)
-
-
-def keep(state: dict[str, Any], name: str, value: Any) -> None:
-    """Put a new value in the state: complex again where the old one was."""
-    state[name] = value.view_as_complex() if state[name].is_complex() else value

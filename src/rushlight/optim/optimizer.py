@@ -476,6 +476,11 @@ def flattened(*tensors: Any) -> list[Any]:
     return [t.view_as_real() if t.is_complex() else t for t in tensors]
 
 
+def keep(state: dict[str, Any], name: str, value: Any) -> None:
+    """Put a new value in the state: complex again where the old one was."""
+    state[name] = value.view_as_complex() if state[name].is_complex() else value
+
+
 def decayed_gradient(p: Any, grad: Any, weight_decay: Any, maximize: bool) -> Any:
     """The gradient of what is to fall: negated to maximize, with that of the L2 penalty added."""
     if maximize:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.ops.foreach import rmsprop_step
-from rushlight.optim.adam import keep
 from rushlight.optim.optimizer import (
     Closure,
     Group,
@@ -18,6 +17,7 @@ from rushlight.optim.optimizer import (
     decayed_gradient,
     evaluate,
     flattened,
+    keep,
     number,
     to_scalar,
     with_gradients,
@@ -136,7 +136,7 @@ def _step_fused(group: Group, states: list[dict[str, Any]], params: list[Any], g
 def _step_by_operations(group: Group, state: dict[str, Any], p: Any, grad: Any) -> None:
     """The same for one parameter in tensor operations, which gradients can flow through."""
     lr, alpha, momentum = to_scalar(group["lr"]), group["alpha"], group["momentum"]
-    state["step"] = state["step"] + 1
+    state["step"].add_(1)
     grad = decayed_gradient(p, grad, group["weight_decay"], group["maximize"])
     p, grad, square = flattened(p, grad, state["square_avg"])
     square = square * alpha + grad * (1 - alpha) * grad
