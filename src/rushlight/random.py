@@ -40,8 +40,13 @@ def set_rng_state(new_state: Any) -> None:
 
 
 @contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True, _caller: str = "fork_rng", _devices_kw: str = "devices",
-             device_type: str = "cuda") -> Iterator[None, None, None]:
+def fork_rng(
+    devices: Any = None,
+    enabled: bool = True,
+    _caller: str = "fork_rng",
+    _devices_kw: str = "devices",
+    device_type: str = "cuda",
+) -> Iterator[None, None, None]:
     """Random numbers drawn inside the `with` block leave the state outside as it was.
 
     `devices` is accepted for compatibility: every device draws from the CPU's generator.
@@ -71,15 +76,19 @@ def _set_state(self: Generator, new_state: Any) -> Generator:
 
 def _get_device(self: Generator) -> device:
     """The device whose tensors the generator fills."""
-    return self._label
+    return self.__dict__["_device"]  # type: ignore[no-any-return]
 
 
 def _set_device(self: Generator, value: Any) -> None:
-    self._label = as_device(value)
+    self.__dict__["_device"] = as_device(value)
 
 
 # core/generator.py knows no tensors and takes the device as a label; these complete the public class.
-for _name, _value in {"get_state": _get_state, "set_state": _set_state, "device": property(_get_device, _set_device)}.items():
+for _name, _value in {
+    "get_state": _get_state,
+    "set_state": _set_state,
+    "device": property(_get_device, _set_device),
+}.items():
     setattr(Generator, _name, _value)
 
 

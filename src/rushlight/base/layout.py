@@ -41,8 +41,10 @@ channels_last: Final = memory_format("channels_last")
 channels_last_3d: Final = memory_format("channels_last_3d")
 preserve_format: Final = memory_format("preserve_format")
 
-_ALL: Final = {each._name: each for each in
-               (strided, sparse_coo, contiguous_format, channels_last, channels_last_3d, preserve_format)}
+_ALL: Final = {
+    each._name: each
+    for each in (strided, sparse_coo, contiguous_format, channels_last, channels_last_3d, preserve_format)
+}
 _CHANNELS_LAST: Final[dict[memory_format, Shape]] = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
 
 
@@ -56,13 +58,17 @@ def check_layout(value: Any, operation: str) -> None:
         return
     if not isinstance(value, layout):
         raise TypeError(f"{operation}(): argument 'layout' must be torch.layout, not {type(value).__name__}")
-    raise NotImplementedError(f"{operation}(): layout {value!r} is not supported, every tensor is torch.strided; leave `layout` out")
+    raise NotImplementedError(
+        f"{operation}(): layout {value!r} is not supported, every tensor is torch.strided; leave `layout` out"
+    )
 
 
 def check_memory_format(value: Any, operation: str) -> None:
     """A memory format, or None."""
     if value is not None and not isinstance(value, memory_format):
-        raise TypeError(f"{operation}(): argument 'memory_format' must be torch.memory_format, not {type(value).__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'memory_format' must be torch.memory_format, not {type(value).__name__}"
+        )
 
 
 def format_order(wanted: memory_format | None, rank: int) -> Shape | None:
@@ -72,8 +78,10 @@ def format_order(wanted: memory_format | None, rank: int) -> Shape | None:
     """
     order = _CHANNELS_LAST.get(wanted) if wanted is not None else None
     if order is not None and len(order) != rank:
-        raise RuntimeError(f"required rank {len(order)} tensor to use {wanted._name} format, got a tensor with {rank} "  # type: ignore[union-attr]
-                           "dimensions")
+        raise RuntimeError(
+            f"required rank {len(order)} tensor to use {wanted._name} format, got a tensor with {rank} "  # type: ignore[union-attr]
+            "dimensions"
+        )
     return order
 
 

@@ -103,7 +103,9 @@ class CloneOrdered(Clone):
     def forward(self, k: Any, *arrays: Any) -> Any:
         return dense_copy(k, arrays[0], self.order)
 
-    def public_call(self, tensors: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
+    def public_call(
+        self, tensors: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
         return clone, tensors, {}
 
 
@@ -138,8 +140,14 @@ class ToCopy(Primitive):
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return to(tangents[0], dtype=self.dtype, device=self.device)
 
-    def public_call(self, tensors: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
-        return to, tensors, {"dtype": self.dtype, "device": self.device, "copy": True, "memory_format": self.memory_format}
+    def public_call(
+        self, tensors: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
+        return (
+            to,
+            tensors,
+            {"dtype": self.dtype, "device": self.device, "copy": True, "memory_format": self.memory_format},
+        )
 
 
 class Alias(Primitive):
@@ -220,8 +228,16 @@ def clone_like(g: Any, leaf: Any) -> Any:
 # Dtypes and devices.
 
 
-def to(self: Any, *args: Any, dtype: Any = None, device: Any = None, other: Any = None, non_blocking: bool = False, copy: bool = False,
-       memory_format: Any = None) -> Any:
+def to(
+    self: Any,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    other: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Any:
     """The tensor in another dtype, on another device, or both; itself when nothing changes and `copy` is False.
 
     Forms: `to(dtype)`, `to(device, dtype=None)`, `to(other)` (the dtype and device of another tensor), each followed by
@@ -253,11 +269,16 @@ def to(self: Any, *args: Any, dtype: Any = None, device: Any = None, other: Any 
 def warn_of_lost_part(of: dtype, stacklevel: int) -> None:
     """torch's warning when complex numbers become real ones."""
     if of.category < COMPLEX and of.category != BOOL:
-        warnings.warn("Casting complex values to real discards the imaginary part; x.real says so without a warning", UserWarning,
-                      stacklevel=stacklevel + 1)
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part; x.real says so without a warning",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
-def _to_arguments(args: tuple[Any, ...], dtype_: Any, device_: Any, other: Any, copy: bool) -> tuple[Any, Any, Any, bool]:
+def _to_arguments(
+    args: tuple[Any, ...], dtype_: Any, device_: Any, other: Any, copy: bool
+) -> tuple[Any, Any, Any, bool]:
     """What the positional arguments of `to` mean: (dtype, device, other, copy)."""
     first = args[0]
     if isinstance(first, TensorBase):
@@ -271,7 +292,9 @@ def _to_arguments(args: tuple[Any, ...], dtype_: Any, device_: Any, other: Any, 
     else:
         raise TypeError(f"to(): argument 1 must be a dtype, a device or a tensor, not {type(first).__name__}")
     if len(rest) > 2:
-        raise TypeError(f"to() takes at most non_blocking and copy after what to convert to, got {len(rest)} more arguments")
+        raise TypeError(
+            f"to() takes at most non_blocking and copy after what to convert to, got {len(rest)} more arguments"
+        )
     return dtype_, device_, other, bool(rest[1]) if len(rest) == 2 else copy
 
 
@@ -280,8 +303,10 @@ def move(op: ToCopy, a: Any) -> Any:
     target = op.device
     assert target is not None
     if a._device.type == "meta":
-        raise NotImplementedError("Cannot copy out of meta tensor; no data! Use empty_like(x, device=...) and fill it, for example with "
-                                  "module.to_empty() and load_state_dict().")
+        raise NotImplementedError(
+            "Cannot copy out of meta tensor; no data! Use empty_like(x, device=...) and fill it, for example with "
+            "module.to_empty() and load_state_dict()."
+        )
     if STATE.busy or type(a) not in PLAIN:
         if not local.plain or type(a) not in PLAIN:
             handled, found = overridden(op, (a,))
@@ -315,7 +340,11 @@ def type_as(self: Any, other: Any) -> Any:
 
 def _caster(method: str, wanted: dtype) -> Callable[..., Any]:
     def cast(self: Any, memory_format: Any = preserve_format) -> Any:
-        return self if self._dtype is wanted and memory_format is preserve_format else to(self, dtype=wanted, memory_format=memory_format)
+        return (
+            self
+            if self._dtype is wanted and memory_format is preserve_format
+            else to(self, dtype=wanted, memory_format=memory_format)
+        )
 
     cast.__name__ = cast.__qualname__ = method
     cast.__doc__ = f"The tensor in {wanted!r}; itself if it has that dtype."
@@ -326,7 +355,17 @@ fill(clone_like=clone_like)
 serve(Clone, clone)
 methods(clone, contiguous, is_contiguous, to, cpu, cuda, type_as)
 for _method, _wanted in {
-    "float": float32, "double": float64, "half": float16, "bfloat16": bfloat16, "int": int32, "long": int64, "short": int16, "char": int8,
-    "byte": uint8, "bool": bool_, "cfloat": complex64, "cdouble": complex128,
+    "float": float32,
+    "double": float64,
+    "half": float16,
+    "bfloat16": bfloat16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+    "char": int8,
+    "byte": uint8,
+    "bool": bool_,
+    "cfloat": complex64,
+    "cdouble": complex128,
 }.items():
     attach(_method, _caster(_method, _wanted))

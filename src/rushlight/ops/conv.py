@@ -16,10 +16,10 @@ import operator
 import warnings
 from typing import Any, Final
 
-from rushlight.base.dtypes import dtype
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import SAME, Primitive, apply2, applyn
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import kind_name
 from rushlight.ops.pad import constant_pad_nd
 from rushlight.ops.view import squeeze, unsqueeze
 
@@ -241,15 +241,6 @@ def per_dimension(value: Any, nd: int, argument: str, operation: str) -> Shape:
     return found
 
 
-def scalar_type(of: dtype) -> str:
-    """torch's C++ name of a dtype, which its messages use: "Float", "Double", "Long"."""
-    return _SCALAR_TYPES.get(of.name, of.name)
-
-
-_SCALAR_TYPES: Final = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-}  # fmt: skip
 
 
 def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
@@ -267,7 +258,7 @@ def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
         )
     if x._dtype is not w._dtype:
         raise RuntimeError(
-            f"expected scalar type {scalar_type(x._dtype)} but found {scalar_type(w._dtype)}: {name} got an input of "
+            f"expected scalar type {kind_name(x._dtype)} but found {kind_name(w._dtype)}: {name} got an input of "
             f"{x._dtype!r} and a weight of {w._dtype!r}; convert the input, for example with x.to(weight.dtype)"
         )
     if bias is not None and bias._dtype is not x._dtype:

@@ -92,8 +92,10 @@ def as_dtype(value: Any, operation: str) -> dtype:
         return value
     found = _PYTHON_TYPES.get(value) if isinstance(value, type) else None
     if found is None:
-        raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}: got {value!r}, "
-                        "expected for example torch.float32")
+        raise TypeError(
+            f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}: got {value!r}, "
+            "expected for example torch.float32"
+        )
     return found
 
 
@@ -118,8 +120,11 @@ def on_device(wanted: dtype, where: device) -> dtype:
     held = float32 if wanted is float64 else complex64
     if wanted.name not in _warned_about:
         _warned_about.add(wanted.name)
-        warnings.warn(f"mps has no {wanted.name}: such tensors become {held.name} on that device. Pass dtype={held!r} to say so "
-                      "yourself.", stacklevel=4)
+        warnings.warn(
+            f"mps has no {wanted.name}: such tensors become {held.name} on that device. Pass dtype={held!r} to say so "
+            "yourself.",
+            stacklevel=4,
+        )
     return held
 
 
@@ -141,8 +146,10 @@ def check_fits(value: Any, of: dtype, operation: str) -> None:
         if of.category == COMPLEX:
             return
         if value.imag != 0:
-            raise RuntimeError(f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow: it has an "
-                               "imaginary part; use a complex dtype")
+            raise RuntimeError(
+                f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow: it has an "
+                "imaginary part; use a complex dtype"
+            )
         value = value.real
     if of.category >= FLOATING:
         # Half types take any float32, becoming infinite; only what is beyond that is refused.
@@ -152,8 +159,19 @@ def check_fits(value: Any, of: dtype, operation: str) -> None:
         info = np.iinfo(of.np)
         fits = value == value and (-info.max if info.min == 0 else info.min) <= value <= info.max
     if not fits:
-        raise RuntimeError(f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow; use a wider dtype "
-                           "or a smaller value")
+        raise RuntimeError(
+            f"{operation}(): value {value!r} cannot be converted to type {of.name} without overflow; use a wider dtype "
+            "or a smaller value"
+        )
+
+
+def number_argument(value: Any, operation: str, argument: str) -> Any:
+    """A Python number from a number or a zero-dim tensor."""
+    if isinstance(value, TensorBase):
+        return value.item()
+    if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
+        raise TypeError(f"{operation}(): argument '{argument}' must be Number, not {type(value).__name__}")
+    return value
 
 
 # Memory.
@@ -198,8 +216,13 @@ class Fill(Primitive):
     def forward(self, k: Any, *arrays: Any) -> Any:
         value, of = self.value, self.dtype.np
         if self.order is None:
-            return k.empty(self.shape, of) if value is None else k.zeros(self.shape, of) if value is ZERO_VALUE else k.full(
-                self.shape, value, of)
+            return (
+                k.empty(self.shape, of)
+                if value is None
+                else k.zeros(self.shape, of)
+                if value is ZERO_VALUE
+                else k.full(self.shape, value, of)
+            )
         out = empty_ordered(k, self.shape, of, self.order)
         if value is not None:
             k.copy_into(out, k.scalar(0 if value is ZERO_VALUE else value, of))

@@ -24,6 +24,7 @@ from rushlight.base.layout import strided
 from rushlight.core.modes import local
 from rushlight.core.storage import Array
 from rushlight.core.tensor import TensorBase, wrap
+from rushlight.ops.cast import to
 from rushlight.ops.common import methods
 from rushlight.ops.factory import (
     Fill,
@@ -36,6 +37,7 @@ from rushlight.ops.factory import (
     placement,
     upload,
 )
+from rushlight.ops.history import detach
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
 
@@ -53,7 +55,9 @@ class Foreign:
 
 
 @offered
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Any:
     """A new tensor with a copy of `data`: a number, nested sequences, a NumPy array or a tensor.
 
     Without `dtype` it is inferred: bool, int64, the default floating (or complex) dtype for Python numbers, an array's own dtype
@@ -65,9 +69,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     wanted = None if dtype is None else as_dtype(dtype, "tensor")
     if isinstance(data, TensorBase):
-        warnings.warn("tensor(): to copy a tensor, x.detach().clone() (or x.detach().clone().requires_grad_(True)) says so more clearly "
-                      "than tensor(x)", UserWarning, stacklevel=3)
-        result = data.detach().to(dtype=wanted, device=device, copy=True)
+        warnings.warn(
+            "tensor(): to copy a tensor, x.detach().clone() (or x.detach().clone().requires_grad_(True)) says so more clearly "
+            "than tensor(x)",
+            UserWarning,
+            stacklevel=3,
+        )
+        result = to(detach(data), dtype=wanted, device=device, copy=True)
         return finished(Fill(result._shape, result._dtype), result, requires_grad)
     return _from_host(copied_array(data, wanted), wanted, device, requires_grad)
 
@@ -103,27 +111,37 @@ def copied_array(data: Any, wanted: dtype | None) -> Array:
         return copied_array(np.asarray(data), wanted)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not hasattr(data, "keys"):
         return _from_sequence(data, wanted)
-    raise RuntimeError(f"tensor(): Could not infer dtype of {type(data).__name__}: expected a number, a (nested) sequence of numbers or "
-                       "a NumPy array")
+    raise RuntimeError(
+        f"tensor(): Could not infer dtype of {type(data).__name__}: expected a number, a (nested) sequence of numbers or "
+        "a NumPy array"
+    )
 
 
 def _checked(array: Array) -> dtype:
     """The dtype of an array whose memory torch could take over; errors for the others."""
     found = from_numpy_dtype(array.dtype)
     if not array.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order: convert it, for example with "
-                         "array.astype(array.dtype.newbyteorder('='))")
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order: convert it, for example with "
+            "array.astype(array.dtype.newbyteorder('='))"
+        )
     if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                         "supported: make a copy of your array with array.copy()")
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "supported: make a copy of your array with array.copy()"
+        )
     return found
 
 
 def _from_sequence(data: Any, wanted: dtype | None) -> Array:
     if len(data) and all(isinstance(part, np.ndarray) and part.ndim for part in data):
         if len({part.shape for part in data}) == 1:
-            warnings.warn("Creating a tensor from a list of numpy.ndarrays is slow: convert the list to a single numpy.ndarray with "
-                          "numpy.array() first", UserWarning, stacklevel=5)
+            warnings.warn(
+                "Creating a tensor from a list of numpy.ndarrays is slow: convert the list to a single numpy.ndarray with "
+                "numpy.array() first",
+                UserWarning,
+                stacklevel=5,
+            )
             of = wanted
             if of is None:
                 of = _checked(data[0])
@@ -143,7 +161,11 @@ def _is_sequence(value: Any) -> bool:
         return True
     if isinstance(value, np.ndarray):
         return value.ndim > 0
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (TensorBase, np.generic, dict))
+    return (
+        hasattr(value, "__len__")
+        and hasattr(value, "__getitem__")
+        and not isinstance(value, (TensorBase, np.generic, dict))
+    )
 
 
 def _nested_shape(data: Any) -> Shape:
@@ -151,7 +173,9 @@ def _nested_shape(data: Any) -> Shape:
     shape: list[int] = []
     while _is_sequence(data):
         if isinstance(data, (str, bytes)):
-            raise ValueError(f"tensor(): too many dimensions '{type(data).__name__}': a tensor holds numbers, encode the text first")
+            raise ValueError(
+                f"tensor(): too many dimensions '{type(data).__name__}': a tensor holds numbers, encode the text first"
+            )
         shape.append(len(data))
         if len(shape) > 128:
             raise ValueError("tensor(): too many dimensions: a sequence that contains itself?")
@@ -164,10 +188,14 @@ def _nested_shape(data: Any) -> Shape:
 def _flatten(data: Any, shape: Shape, depth: int, leaves: list[Any]) -> None:
     """Append all numbers in `data` to `leaves`, checking that it is as regular as `shape` says."""
     if not _is_sequence(data):
-        raise TypeError(f"tensor(): not a sequence: expected one of length {shape[depth]} at dim {depth}, got {type(data).__name__}")
+        raise TypeError(
+            f"tensor(): not a sequence: expected one of length {shape[depth]} at dim {depth}, got {type(data).__name__}"
+        )
     if len(data) != shape[depth]:
-        raise ValueError(f"tensor(): expected sequence of length {shape[depth]} at dim {depth} (got {len(data)}): all rows must be equally "
-                         "long")
+        raise ValueError(
+            f"tensor(): expected sequence of length {shape[depth]} at dim {depth} (got {len(data)}): all rows must be equally "
+            "long"
+        )
     if depth + 1 < len(shape):
         for part in data:
             _flatten(part, shape, depth + 1, leaves)
@@ -186,7 +214,9 @@ def _leaf_dtype(value: Any) -> dtype:
     if isinstance(value, (str, bytes)):
         raise TypeError(f"tensor(): invalid data type '{type(value).__name__}': a tensor holds numbers")
     if isinstance(value, Sequence):
-        raise TypeError(f"tensor(): '{type(value).__name__}' object where a number was expected: all elements must be nested equally deep")
+        raise TypeError(
+            f"tensor(): '{type(value).__name__}' object where a number was expected: all elements must be nested equally deep"
+        )
     try:
         return scalar_dtype(value)
     except TypeError:
@@ -232,8 +262,10 @@ def _fill_integers(leaves: list[Any], of: dtype, kinds: set[type]) -> Array:
                 return np.array(leaves, np.int64)
             wide = np.array(leaves, np.int64)
         except OverflowError:
-            raise ValueError("tensor(): Overflow when unpacking long long: an integer does not fit into int64; pass "
-                             "dtype=torch.float64 if you can do with less precision") from None
+            raise ValueError(
+                "tensor(): Overflow when unpacking long long: an integer does not fit into int64; pass "
+                "dtype=torch.float64 if you can do with less precision"
+            ) from None
         if wide.size:
             check_fits(int(wide.min()), of, "tensor")
             check_fits(int(wide.max()), of, "tensor")
@@ -247,11 +279,17 @@ def _plain_number(value: Any) -> Any:
     """The Python number in a scalar, a NumPy scalar or a one-element tensor."""
     if isinstance(value, TensorBase):
         if value.numel() != 1:
-            raise ValueError(f"tensor(): only one element tensors can be converted to Python scalars, got one of shape {list(value._shape)}; "
-                             "use stack() to join tensors")
+            raise ValueError(
+                f"tensor(): only one element tensors can be converted to Python scalars, got one of shape {list(value._shape)}; "
+                "use stack() to join tensors"
+            )
         if value.requires_grad:
-            warnings.warn("Converting a tensor with requires_grad=True to a scalar cuts it from its history: use stack() to keep it, or "
-                          "detach() to say so", UserWarning, stacklevel=7)
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar cuts it from its history: use stack() to keep it, or "
+                "detach() to say so",
+                UserWarning,
+                stacklevel=7,
+            )
         return value.item()
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         return value
@@ -269,16 +307,20 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """`data` as a tensor: itself if it is one already, sharing the memory of a NumPy array where dtype and device allow."""
     wanted = None if dtype is None else as_dtype(dtype, "as_tensor")
     if isinstance(data, TensorBase):
-        return data.to(dtype=data._dtype if wanted is None else wanted, device=data._device if device is None else device)
+        return to(
+            data, dtype=data._dtype if wanted is None else wanted, device=data._device if device is None else device
+        )
     if isinstance(data, np.ndarray):
         shared = shared_tensor(data)
         where = chosen_device(device)
-        return shared if where is CPU and wanted in (None, shared._dtype) else shared.to(dtype=wanted, device=where)
+        return to(shared, dtype=wanted, device=where)
     return _from_host(copied_array(data, wanted), wanted, device, False)
 
 
 @offered
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None) -> Any:
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None
+) -> Any:
     """`obj` as a tensor, sharing memory where possible; `copy=True` always copies, `copy=False` raises where it would have to."""
     wanted = None if dtype is None else as_dtype(dtype, "asarray")
     where = None if device is None else chosen_device(device)
@@ -292,20 +334,28 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
         result = frombuffer(obj, dtype=wanted or get_default_dtype())
     else:
         if copy is False:
-            raise ValueError(f"asarray(): can't alias arbitrary sequence into a tensor, got {type(obj).__name__} with copy=False")
+            raise ValueError(
+                f"asarray(): can't alias arbitrary sequence into a tensor, got {type(obj).__name__} with copy=False"
+            )
         result = _from_host(copied_array(obj, wanted), wanted, device, False)
         copy = None
-    different = (wanted is not None and wanted is not result._dtype) or (where is not None and where is not result._device)
+    different = (wanted is not None and wanted is not result._dtype) or (
+        where is not None and where is not result._device
+    )
     if different and copy is False:
-        raise ValueError(f"asarray(): can't alias a {result._dtype!r} tensor on {result._device} as {wanted or result._dtype!r} on "
-                         f"{where or result._device}; leave out copy=False")
+        raise ValueError(
+            f"asarray(): can't alias a {result._dtype!r} tensor on {result._device} as {wanted or result._dtype!r} on "
+            f"{where or result._device}; leave out copy=False"
+        )
     if different or copy:
-        result = result.to(dtype=wanted, device=where, copy=bool(copy))
+        result = to(result, dtype=wanted, device=where, copy=bool(copy))
     if requires_grad is None:
         return result
-    if result is obj and requires_grad != result.requires_grad:
-        result = result.detach()
-    return result.requires_grad_() if requires_grad else result.detach() if result.requires_grad else result
+    if requires_grad == result.requires_grad:
+        return result
+    if result is obj or not requires_grad:
+        result = detach(result)
+    return result.requires_grad_(requires_grad)
 
 
 def from_numpy(ndarray: Any) -> Any:
@@ -323,8 +373,12 @@ def shared_tensor(array: Array, warn: bool = True, stacklevel: int = 4) -> Any:
     """A tensor on foreign memory, which it can't resize."""
     _checked(array)
     if warn and not array.flags.writeable:
-        warnings.warn("The given NumPy array is not writable: writing into the tensor will be an error. Copy the array first "
-                      "(array.copy()) if you mean to.", UserWarning, stacklevel=stacklevel)
+        warnings.warn(
+            "The given NumPy array is not writable: writing into the tensor will be an error. Copy the array first "
+            "(array.copy()) if you mean to.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
     if array.dtype.kind != "V":  # NumPy's interface has no name for bfloat16
         array = np.asarray(Foreign(array))
     elif type(array) is not np.ndarray:
@@ -342,27 +396,45 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if length <= 0 or count == 0:
         raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
     if not 0 <= offset < length:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1"
+        )
     left = length - offset
     if count < 0:
         if left % of.itemsize:
-            raise ValueError(f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element size ({of.itemsize})")
+            raise ValueError(
+                f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element size ({of.itemsize})"
+            )
         count = left // of.itemsize
     if count * of.itemsize > left:
-        raise ValueError(f"requested buffer length ({count} * {of.itemsize} bytes) after offset ({offset} bytes) must not be greater than "
-                         f"actual buffer length ({length} bytes)")
+        raise ValueError(
+            f"requested buffer length ({count} * {of.itemsize} bytes) after offset ({offset} bytes) must not be greater than "
+            f"actual buffer length ({length} bytes)"
+        )
     array = np.frombuffer(view, of.np, count, offset)
     if not array.flags.writeable:
-        warnings.warn("The given buffer is not writable: writing into the tensor will be an error. Copy it first (bytearray(buffer)) "
-                      "if you mean to.", UserWarning, stacklevel=2)
+        warnings.warn(
+            "The given buffer is not writable: writing into the tensor will be an error. Copy it first (bytearray(buffer)) "
+            "if you mean to.",
+            UserWarning,
+            stacklevel=2,
+        )
     shared = wrap(array, CPU)
     shared._storage.resizable = False
     return finished(Fill(shared._shape, of), shared, requires_grad)
 
 
 @offered
-def new_tensor(self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = strided,
-               pin_memory: bool = False) -> Any:
+def new_tensor(
+    self: Any,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = strided,
+    pin_memory: bool = False,
+) -> Any:
     """`tensor(data)` in this tensor's dtype and on its device."""
     where = self._device if device is None else device
     of, _ = placement(self._dtype if dtype is None else dtype, where, layout, None, "new_tensor")

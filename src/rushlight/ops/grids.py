@@ -56,8 +56,10 @@ class Polar(Primitive):
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         size, angle = saved
         cos, sin = angle.cos(), angle.sin()
-        return (g.real * cos + g.imag * sin if needs[0] else None,
-                (g.imag * cos - g.real * sin) * size if needs[1] else None)
+        return (
+            g.real * cos + g.imag * sin if needs[0] else None,
+            (g.imag * cos - g.real * sin) * size if needs[1] else None,
+        )
 
 
 def _parts(operation: str, a: Any, b: Any) -> None:
@@ -65,10 +67,14 @@ def _parts(operation: str, a: Any, b: Any) -> None:
         if not isinstance(t, TensorBase):
             raise TypeError(f"{operation}(): expected two tensors, got {type(t).__name__}")
     if a._dtype not in (float16, float32, float64) or b._dtype not in (float16, float32, float64):
-        raise RuntimeError(f"{operation}(): Expected both inputs to be Half, Float or Double tensors but got {a._dtype!r} and {b._dtype!r}; "
-                           "convert them with x.float()")
+        raise RuntimeError(
+            f"{operation}(): Expected both inputs to be Half, Float or Double tensors but got {a._dtype!r} and {b._dtype!r}; "
+            "convert them with x.float()"
+        )
     if a._dtype is not b._dtype:
-        raise RuntimeError(f"{operation}(): Expected both parts to be of one dtype but got {a._dtype!r} and {b._dtype!r}")
+        raise RuntimeError(
+            f"{operation}(): Expected both parts to be of one dtype but got {a._dtype!r} and {b._dtype!r}"
+        )
     check_broadcast(a, b)
 
 
@@ -98,13 +104,19 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     if not vectors:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
-        warnings.warn("meshgrid: pass indexing='ij' (what happens now) or indexing='xy'; it will be required", UserWarning, stacklevel=2)
+        warnings.warn(
+            "meshgrid: pass indexing='ij' (what happens now) or indexing='xy'; it will be required",
+            UserWarning,
+            stacklevel=2,
+        )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for v in vectors:
         if len(v._shape) > 1:
-            raise RuntimeError(f"meshgrid(): Expected 0D or 1D tensor in the tensor list but got shape {list(v._shape)}")
+            raise RuntimeError(
+                f"meshgrid(): Expected 0D or 1D tensor in the tensor list but got shape {list(v._shape)}"
+            )
         if v._dtype is not vectors[0]._dtype:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
         if v._device is not vectors[0]._device:
@@ -113,7 +125,10 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     if swap:
         vectors = (vectors[1], vectors[0], *vectors[2:])
     shape = tuple(v.numel() for v in vectors)
-    grids = [v.view((1,) * i + (n,) + (1,) * (len(vectors) - i - 1)).expand(shape) for i, (v, n) in enumerate(zip(vectors, shape, strict=True))]
+    grids = [
+        v.view((1,) * i + (n,) + (1,) * (len(vectors) - i - 1)).expand(shape)
+        for i, (v, n) in enumerate(zip(vectors, shape, strict=True))
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -161,14 +176,32 @@ def _triangle(operation: str, row: int, col: int, offset: int, of: Any, device: 
 
 
 @offered
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype = int64, device: Any = None, layout: Any = strided,
-                 pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def tril_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: dtype = int64,
+    device: Any = None,
+    layout: Any = strided,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Row and column indices of the lower triangle of a `row` by `col` matrix, shape (2, count)."""
     return _triangle("tril_indices", row, col, offset, dtype, device, layout, upper=False)
 
 
 @offered
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype = int64, device: Any = None, layout: Any = strided,
-                 pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def triu_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: dtype = int64,
+    device: Any = None,
+    layout: Any = strided,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Row and column indices of the upper triangle of a `row` by `col` matrix, shape (2, count)."""
     return _triangle("triu_indices", row, col, offset, dtype, device, layout, upper=True)

@@ -52,10 +52,14 @@ def _set_data(self: Any, value: Any) -> None:
     if not isinstance(value, TensorBase):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if self._requires_grad and value._dtype.category < FLOATING:
-        raise RuntimeError(f"data set to a tensor that requires gradients must be floating point or complex dtype, got {value._dtype!r}")
+        raise RuntimeError(
+            f"data set to a tensor that requires gradients must be floating point or complex dtype, got {value._dtype!r}"
+        )
     if (self._device.type == "meta") != (value._device.type == "meta"):
-        raise RuntimeError(f"Attempted to set the data of a tensor on {self._device} to one on {value._device}: one of them has no memory. "
-                           "Make a new tensor instead.")
+        raise RuntimeError(
+            f"Attempted to set the data of a tensor on {self._device} to one on {value._device}: one of them has no memory. "
+            "Make a new tensor instead."
+        )
     version = self._storage.version
     self._array = alias_array(value)
     self._shape = value._shape
@@ -75,9 +79,13 @@ def _get_grad(self: Any) -> Any:
     if meta is not None and meta.grad is not None:
         return meta.grad
     if self._requires_grad and self.grad_fn is not None and (meta is None or not meta.retains_grad):
-        warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. It won't be filled by backward(): "
-                      "only leaves keep their gradient. Call .retain_grad() on this tensor before backward() to have it, or look "
-                      "at the leaf it was computed from.", UserWarning, stacklevel=2)
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. It won't be filled by backward(): "
+            "only leaves keep their gradient. Call .retain_grad() on this tensor before backward() to have it, or look "
+            "at the leaf it was computed from.",
+            UserWarning,
+            stacklevel=2,
+        )
     return None
 
 
@@ -92,14 +100,20 @@ def _set_grad(self: Any, value: Any) -> None:
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._dtype is not self._dtype:
-        raise RuntimeError(f"attempting to assign a gradient with dtype {value._dtype!r} to a tensor with dtype {self._dtype!r}: convert it, "
-                           "for example with grad.to(tensor.dtype)")
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype {value._dtype!r} to a tensor with dtype {self._dtype!r}: convert it, "
+            "for example with grad.to(tensor.dtype)"
+        )
     if value._device.type != self._device.type:
-        raise RuntimeError(f"attempting to assign a gradient with device type '{value._device.type}' to a tensor with device type "
-                           f"'{self._device.type}'. Please ensure that the gradient and the tensor are on the same device")
+        raise RuntimeError(
+            f"attempting to assign a gradient with device type '{value._device.type}' to a tensor with device type "
+            f"'{self._device.type}'. Please ensure that the gradient and the tensor are on the same device"
+        )
     if value._shape != self._shape:
-        raise RuntimeError(f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size '{list(self._shape)}'. "
-                           "Please ensure that the gradient and the tensor are the same size")
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size '{list(self._shape)}'. "
+            "Please ensure that the gradient and the tensor are the same size"
+        )
     self.autograd_meta().grad = value
 
 

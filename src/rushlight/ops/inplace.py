@@ -136,7 +136,9 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     if src._shape != self._shape:
         shape = broadcast_shapes(self._shape, src._shape)
         if shape != self._shape:
-            raise RuntimeError(f"copy_(): output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}")
+            raise RuntimeError(
+                f"copy_(): output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}"
+            )
     if src._device is not self._device:
         if src._device.type == "meta":
             raise NotImplementedError("copy_(): Cannot copy out of meta tensor; no data!")
@@ -148,10 +150,14 @@ def _fill_operands(operation: str, input: Any, value: Any) -> Any:
     """The number to fill with, or a zero-dim tensor."""
     if isinstance(value, TensorBase):
         if value._shape:
-            raise RuntimeError(f"{operation} only supports 0-dimension value tensor but got tensor with {len(value._shape)} dimensions.")
+            raise RuntimeError(
+                f"{operation} only supports 0-dimension value tensor but got tensor with {len(value._shape)} dimensions."
+            )
         return value
     if not isinstance(value, Number):
-        raise TypeError(f"{operation}(): argument 'value' must be a number or a zero-dim tensor, not {type(value).__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'value' must be a number or a zero-dim tensor, not {type(value).__name__}"
+        )
     check_fits(value, input._dtype, operation)
     return value
 
@@ -188,7 +194,9 @@ def set_(self: Any, source: Any = None, storage_offset: int = 0, size: Any = Non
         return self
     if isinstance(source, TensorBase):
         if source._dtype is not self._dtype:
-            raise RuntimeError(f"set_(): Could not set tensor of type {source._dtype!r} to a tensor of type {self._dtype!r}")
+            raise RuntimeError(
+                f"set_(): Could not set tensor of type {source._dtype!r} to a tensor of type {self._dtype!r}"
+            )
         array, record = alias_array(source), source._storage
         if size is not None:
             array = _placed(self, memory_bytes(array), storage_offset, size, stride)
@@ -235,11 +243,13 @@ def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
         self._shape, self._view = shape, None
         return self
     if not self._storage.resizable:
-        raise RuntimeError(f"Trying to resize storage that is not resizable: it has {memory.size} bytes that belong to a NumPy array or "
-                           f"buffer, {list(shape)} needs {prod(shape) * size}. clone() the tensor first.")
+        raise RuntimeError(
+            f"Trying to resize storage that is not resizable: it has {memory.size} bytes that belong to a NumPy array or "
+            f"buffer, {list(shape)} needs {prod(shape) * size}. clone() the tensor first."
+        )
     larger = empty_ordered(k, shape, self._dtype.np, order)
-    kept = memory[start:start + prod(shape) * size]
-    memory_bytes(larger)[:kept.size] = kept
+    kept = memory[start : start + prod(shape) * size]
+    memory_bytes(larger)[: kept.size] = kept
     replace_memory(self, larger)
     return self
 

@@ -40,8 +40,10 @@ def numpy(self: Any, *, force: bool = False) -> Array:
     if self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if self._device.type != "cpu":
-        raise TypeError(f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
-                        "first.")
+        raise TypeError(
+            f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
+            "first."
+        )
     array = alias_array(self)
     self._storage.resizable = False
     return array[...] if array.ndim else array.view()
@@ -53,8 +55,10 @@ def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
     if dtype is None or np.dtype(dtype) == array.dtype:
         return array.copy() if copy else array
     if copy is False:
-        raise ValueError(f"unable to avoid a copy: the tensor is {self._dtype!r} and the array should be {np.dtype(dtype)}; leave out "
-                         "copy=False")
+        raise ValueError(
+            f"unable to avoid a copy: the tensor is {self._dtype!r} and the array should be {np.dtype(dtype)}; leave out "
+            "copy=False"
+        )
     return array.astype(dtype)
 
 
@@ -72,7 +76,9 @@ def tolist(self: Any) -> Any:
     return (array.astype(np.float32) if self._dtype is bfloat16 else array).tolist()
 
 
-def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
+def __dlpack__(
+    self: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+) -> Any:
     """A DLPack capsule of the memory. `BufferError` for tensors that require a gradient or that DLPack can't describe."""
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
@@ -101,8 +107,18 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 # pickle and copy.
 
 
-def rebuild_tensor(cls: type | None, memory: Array | None, record: Storage, of: dtype, shape: tuple[int, ...], strides: tuple[int, ...],
-                   offset: int, where: device, requires_grad: bool, attributes: dict[str, Any] | None) -> Any:
+def rebuild_tensor(
+    cls: type | None,
+    memory: Array | None,
+    record: Storage,
+    of: dtype,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    offset: int,
+    where: device,
+    requires_grad: bool,
+    attributes: dict[str, Any] | None,
+) -> Any:
     """The tensor that `__reduce_ex__` took apart: views of one storage that were pickled together share it again."""
     if memory is None:
         array = kernels_for(where).empty(shape, of.np)
@@ -132,8 +148,18 @@ def _taken_apart(t: Any) -> tuple[Array | None, tuple[int, ...], int]:
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
     memory, strides, offset = _taken_apart(self)
     cls = None if type(self) is Tensor else type(self)
-    return rebuild_tensor, (cls, memory, self._storage, self._dtype, self._shape, strides, offset, self._device, self.requires_grad,
-                            dict(self.__dict__) or None)
+    return rebuild_tensor, (
+        cls,
+        memory,
+        self._storage,
+        self._dtype,
+        self._shape,
+        strides,
+        offset,
+        self._device,
+        self.requires_grad,
+        dict(self.__dict__) or None,
+    )
 
 
 def _reduce_storage(record: Storage) -> Any:
@@ -145,13 +171,25 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
     if id(self) in memo:
         return memo[id(self)]
     if self.grad_fn is not None:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: this one was "
-                           f"computed ({type(self.grad_fn).__name__}) and its history can't be copied. Copy x.detach() instead.")
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: this one was "
+            f"computed ({type(self.grad_fn).__name__}) and its history can't be copied. Copy x.detach() instead."
+        )
     memory, strides, offset = _taken_apart(self)
     cls = None if type(self) is Tensor else type(self)
     with Override(torch_function=False):
-        found = rebuild_tensor(cls, copy.deepcopy(memory, memo), copy.deepcopy(self._storage, memo), self._dtype, self._shape, strides,
-                               offset, self._device, self._requires_grad, None)
+        found = rebuild_tensor(
+            cls,
+            copy.deepcopy(memory, memo),
+            copy.deepcopy(self._storage, memo),
+            self._dtype,
+            self._shape,
+            strides,
+            offset,
+            self._device,
+            self._requires_grad,
+            None,
+        )
         memo[id(self)] = found
         if self._meta is not None and self._meta.grad is not None:
             found.autograd_meta().grad = copy.deepcopy(self._meta.grad, memo)
@@ -211,6 +249,20 @@ def is_nonzero(input: Any) -> bool:
 
 
 copyreg.pickle(Storage, _reduce_storage)  # type: ignore[arg-type]
-methods(numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __reduce_ex__, __deepcopy__, __repr__, __format__,
-        __dir__, __iter__, __reversed__, is_nonzero)
+methods(
+    numpy,
+    __array__,
+    __array_wrap__,
+    tolist,
+    __dlpack__,
+    __dlpack_device__,
+    __reduce_ex__,
+    __deepcopy__,
+    __repr__,
+    __format__,
+    __dir__,
+    __iter__,
+    __reversed__,
+    is_nonzero,
+)
 attach("__hash__", object.__hash__)

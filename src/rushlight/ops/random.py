@@ -5,19 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.device import device
-from rushlight.base.dtypes import dtype, int64
+from rushlight.base.dtypes import int64
 from rushlight.base.layout import preserve_format, strided
 from rushlight.base.shape import Shape
 from rushlight.core.generator import Generator, default_generator
 from rushlight.core.inplace import apply_inplace
-from rushlight.core.primitive import Primitive, apply1, apply2
+from rushlight.core.primitive import apply1, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import check_broadcast, methods
-from rushlight.ops.creation import like_order, sizes_argument, zeros_like
-from rushlight.ops.factory import as_dtype, chosen_device, create, deliver, empty_ordered, offered, on_device, placement
+from rushlight.ops.creation import like_order, sizes_argument
+from rushlight.ops.draws import (
+    Bernoulli,
+    DrawAny,
+    DrawBelow,
+    DrawBernoulli,
+    DrawBernoulliTensor,
+    DrawBetween,
+    DrawCauchy,
+    DrawExponential,
+    DrawGeometric,
+    DrawLogNormal,
+    DrawNormal,
+    DrawUniform,
+    Multinomial,
+    NormalBoth,
+    NormalMean,
+    NormalStd,
+    Permutation,
+    Poisson,
+    Sample,
+)
+from rushlight.ops.factory import as_dtype, chosen_device, create, deliver, offered, on_device, placement
 
 __all__ = [
-    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "poisson",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
 ]
 
 
@@ -29,247 +60,72 @@ def source(generator: Any, where: device, operation: str) -> Generator:
         raise TypeError(f"{operation}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     kind = str(generator.device).partition(":")[0]
     if where.type not in (kind, "meta"):
-        raise RuntimeError(f"{operation}(): Expected a '{where.type}' device type for generator but found '{kind}'; make it with "
-                           f"torch.Generator(device='{where.type}')")
+        raise RuntimeError(
+            f"{operation}(): Expected a '{where.type}' device type for generator but found '{kind}'; make it with "
+            f"torch.Generator(device='{where.type}')"
+        )
     return generator
-
-
-class Sample(Primitive):
-    """A new tensor of random numbers: `kernel` with its parameters, filled in memory order."""
-
-    __slots__ = ("kernel", "shape", "dtype", "settings", "generator", "order")
-    name = "sample"
-    differentiable = False
-
-    def __init__(self, kernel: str, shape: Shape, of: dtype, parameters: dict[str, Any], generator: Generator,
-                 order: Shape | None = None) -> None:
-        self.kernel = kernel
-        self.shape = shape
-        self.dtype = of
-        self.settings = parameters
-        self.generator = generator
-        self.order = order
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        out = None if self.order is None else empty_ordered(k, self.shape, self.dtype.np, self.order)
-        with self.generator.lock:
-            return getattr(k, self.kernel)(self.generator, shape=self.shape, dtype=self.dtype.np, out=out, **self.settings)
-
-
-class Permutation(Primitive):
-    """The integers below `n` in random order."""
-
-    __slots__ = ("n", "dtype", "generator")
-    name = "randperm"
-    differentiable = False
-
-    def __init__(self, n: int, of: dtype, generator: Generator) -> None:
-        self.n = n
-        self.dtype = of
-        self.generator = generator
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.randperm(self.generator, self.n, self.dtype.np)
-
-
-class Draw(Primitive):
-    """Random numbers written over a tensor, in memory order; its former values have no influence, so their cotangent is zero."""
-
-    __slots__ = ("settings", "generator")
-    kernel = ""
-
-    def __init__(self, parameters: dict[str, Any], generator: Generator) -> None:
-        self.settings = parameters
-        self.generator = generator
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return self.forward_into(k, k.empty(arrays[0].shape, arrays[0].dtype), *arrays)
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return getattr(k, self.kernel)(self.generator, shape=out.shape, dtype=out.dtype, out=out, **self.settings)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return zeros_like(g)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return zeros_like(tangents[0])
-
-
-class DrawNormal(Draw):
-    __slots__ = ()
-    name = "normal"
-    kernel = "normal"
-
-
-class DrawUniform(Draw):
-    __slots__ = ()
-    name = "uniform"
-    kernel = "uniform"
-
-
-class DrawBetween(Draw):
-    __slots__ = ()
-    name = "random_between"
-    node_name = "RandomBackward0"
-    kernel = "randint"
-
-
-class DrawBelow(DrawBetween):
-    __slots__ = ()
-    name = "random_below"
-    node_name = "RandomBackward1"
-
-
-class DrawAny(Draw):
-    __slots__ = ()
-    name = "random"
-    node_name = "RandomBackward2"
-    kernel = "random_full"
-
-
-class DrawBernoulli(Draw):
-    __slots__ = ()
-    name = "bernoulli_number"
-    node_name = "BernoulliBackward2"
-    kernel = "bernoulli_scalar"
-
-
-class DrawExponential(Draw):
-    __slots__ = ()
-    name = "exponential"
-    kernel = "exponential"
-
-
-class DrawGeometric(Draw):
-    __slots__ = ()
-    name = "geometric"
-    kernel = "geometric"
-
-
-class DrawCauchy(Draw):
-    __slots__ = ()
-    name = "cauchy"
-    kernel = "cauchy"
-
-
-class DrawLogNormal(Draw):
-    __slots__ = ()
-    name = "log_normal"
-    kernel = "log_normal"
-
-
-class DrawBernoulliTensor(Draw):
-    """Ones with the probabilities in a second tensor."""
-
-    __slots__ = ()
-    name = "bernoulli_tensor"
-    node_name = "BernoulliBackward1"
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.bernoulli_tensor(self.generator, k.expand(arrays[1], out.shape), out=out)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return zeros_like(g) if needs[0] else None, zeros_like(g) if needs[1] else None
-
-
-class FromTensors(Primitive):
-    """Random numbers whose distribution stands in tensors; drawing is not differentiable, so the cotangents are zero."""
-
-    __slots__ = ("settings", "generator")
-    kernel = ""
-
-    def __init__(self, generator: Generator, **parameters: Any) -> None:
-        self.settings = parameters
-        self.generator = generator
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return getattr(k, self.kernel)(self.generator, *arrays, **self.settings)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (len(inputs),)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return zeros_like(g) if saved[0] == 1 else (zeros_like(g), zeros_like(g))
-
-
-class Bernoulli(FromTensors):
-    __slots__ = ()
-    name = "bernoulli"
-    kernel = "bernoulli_tensor"
-
-
-class Poisson(FromTensors):
-    __slots__ = ()
-    name = "poisson"
-    kernel = "poisson"
-
-
-class Multinomial(FromTensors):
-    __slots__ = ()
-    name = "multinomial"
-    differentiable = False
-    kernel = "multinomial"
-
-
-class NormalMean(FromTensors):
-    """Normal numbers with a tensor of means and one standard deviation."""
-
-    __slots__ = ()
-    name = "normal_mean"
-    node_name = "NormalBackward1"
-    kernel = "normal_tensor"
-
-
-class NormalStd(FromTensors):
-    """Normal numbers with one mean and a tensor of standard deviations."""
-
-    __slots__ = ()
-    name = "normal_std"
-    node_name = "NormalBackward2"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.normal_tensor(self.generator, self.settings["mean"], arrays[0])
-
-
-class NormalBoth(FromTensors):
-    """Normal numbers with tensors of means and of standard deviations."""
-
-    __slots__ = ()
-    name = "normal_both"
-    node_name = "NormalBackward3"
-    kernel = "normal_tensor"
 
 
 # New tensors.
 
 
-def _sampled(operation: str, kernel: str, shape: Shape, parameters: dict[str, Any], generator: Any, out: Any, dtype: Any, layout: Any,
-             device: Any, requires_grad: bool) -> Any:
+def _sampled(
+    operation: str,
+    kernel: str,
+    shape: Shape,
+    parameters: dict[str, Any],
+    generator: Any,
+    out: Any,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+) -> Any:
     of, where = placement(dtype, device, layout, out, operation)
     op = Sample(kernel, shape, of, parameters, source(generator, where, operation))
     return deliver(create(op, where, requires_grad), out, operation)
 
 
 @offered
-def rand(*args: Any, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = strided,
-         device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Any:
+def rand(
+    *args: Any,
+    size: Any = None,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = strided,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Any:
     """Numbers uniform in [0, 1); sizes as ints or one sequence.
 
     After `manual_seed(s)` they are the numbers torch draws. `generator` is drawn from instead of the process's own.
     """
-    return _sampled("rand", "uniform", sizes_argument(args, size, "rand"), {}, generator, out, dtype, layout, device, requires_grad)
+    return _sampled(
+        "rand", "uniform", sizes_argument(args, size, "rand"), {}, generator, out, dtype, layout, device, requires_grad
+    )
 
 
 @offered
-def randn(*args: Any, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = strided,
-          device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Any:
+def randn(
+    *args: Any,
+    size: Any = None,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = strided,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Any:
     """Numbers from the standard normal distribution; sizes as ints or one sequence."""
-    return _sampled("randn", "normal", sizes_argument(args, size, "randn"), {}, generator, out, dtype, layout, device, requires_grad)
+    return _sampled(
+        "randn", "normal", sizes_argument(args, size, "randn"), {}, generator, out, dtype, layout, device, requires_grad
+    )
 
 
 def _integer(value: Any, operation: str, argument: str) -> int:
@@ -281,8 +137,19 @@ def _integer(value: Any, operation: str, argument: str) -> int:
 
 
 @offered
-def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, generator: Any = None, out: Any = None,
-            dtype: Any = None, layout: Any = strided, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def randint(
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = strided,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """`randint(high, size)` or `randint(low, high, size)`: integers uniform in [low, high), int64 by default.
 
     >>> randint(1, 2, (3,))
@@ -292,7 +159,9 @@ def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, gen
     if size is None and given and not hasattr(given[-1], "__index__"):
         size = given.pop()
     if size is None or len(given) > 2 or (not given and high is None):
-        raise TypeError(f"randint() takes high and size, or low, high and size, as in randint(0, 10, (3,)); got {args!r}")
+        raise TypeError(
+            f"randint() takes high and size, or low, high and size, as in randint(0, 10, (3,)); got {args!r}"
+        )
     if len(given) == 2:
         low, high = given
     elif given and high is None:
@@ -302,48 +171,109 @@ def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, gen
     bounds = {"low": 0 if low is None else _integer(low, "randint", "low"), "high": _integer(high, "randint", "high")}
     if dtype is None and out is None:
         dtype = int64
-    return _sampled("randint", "randint", sizes_argument((), size, "randint"), bounds, generator, out, dtype, layout, device, requires_grad)
+    return _sampled(
+        "randint",
+        "randint",
+        sizes_argument((), size, "randint"),
+        bounds,
+        generator,
+        out,
+        dtype,
+        layout,
+        device,
+        requires_grad,
+    )
 
 
 @offered
-def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = int64, layout: Any = strided, device: Any = None,
-             requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = int64,
+    layout: Any = strided,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """The integers 0 .. n - 1 in random order."""
     count = _integer(n, "randperm", "n")
     if count < 0:
         raise RuntimeError(f"randperm(): Trying to create tensor with negative dimension {count}: [{count}]")
     of, where = placement(dtype, device, layout, out, "randperm")
-    return deliver(create(Permutation(count, of, source(generator, where, "randperm")), where, requires_grad), out, "randperm")
+    return deliver(
+        create(Permutation(count, of, source(generator, where, "randperm")), where, requires_grad), out, "randperm"
+    )
 
 
-def _like(operation: str, kernel: str, input: Any, parameters: dict[str, Any], generator: Any, dtype: Any, device: Any,
-          requires_grad: bool, memory_format: Any) -> Any:
+def _like(
+    operation: str,
+    kernel: str,
+    input: Any,
+    parameters: dict[str, Any],
+    generator: Any,
+    dtype: Any,
+    device: Any,
+    requires_grad: bool,
+    memory_format: Any,
+) -> Any:
     if not isinstance(input, TensorBase):
         raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     where = input._device if device is None else chosen_device(device)
     of = on_device(input._dtype if dtype is None else as_dtype(dtype, operation), where)
-    op = Sample(kernel, input._shape, of, parameters, source(generator, where, operation), like_order(input, memory_format))
+    op = Sample(
+        kernel, input._shape, of, parameters, source(generator, where, operation), like_order(input, memory_format)
+    )
     return create(op, where, requires_grad)
 
 
 @offered
-def rand_like(input: Any, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
-              requires_grad: bool = False, memory_format: Any = preserve_format) -> Any:
+def rand_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
+) -> Any:
     """`rand` in the shape, dtype, device and memory order of `input`."""
     return _like("rand_like", "uniform", input, {}, generator, dtype, device, requires_grad, memory_format)
 
 
 @offered
-def randn_like(input: Any, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
-               requires_grad: bool = False, memory_format: Any = preserve_format) -> Any:
+def randn_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
+) -> Any:
     """`randn` in the shape, dtype, device and memory order of `input`."""
     return _like("randn_like", "normal", input, {}, generator, dtype, device, requires_grad, memory_format)
 
 
 @offered
-def randint_like(input: Any, *args: Any, low: Any = None, high: Any = None, generator: Any = None, dtype: Any = None,
-                 layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-                 memory_format: Any = preserve_format) -> Any:
+def randint_like(
+    input: Any,
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
+) -> Any:
     """`randint_like(input, high)` or `randint_like(input, low, high)`, in the shape, dtype and device of `input`."""
     if len(args) == 2:
         low, high = args
@@ -351,7 +281,10 @@ def randint_like(input: Any, *args: Any, low: Any = None, high: Any = None, gene
         high = args[0]
     elif args:
         low = args[0]
-    bounds = {"low": 0 if low is None else _integer(low, "randint_like", "low"), "high": _integer(high, "randint_like", "high")}
+    bounds = {
+        "low": 0 if low is None else _integer(low, "randint_like", "low"),
+        "high": _integer(high, "randint_like", "high"),
+    }
     return _like("randint_like", "randint", input, bounds, generator, dtype, device, requires_grad, memory_format)
 
 
@@ -359,15 +292,37 @@ def randint_like(input: Any, *args: Any, low: Any = None, high: Any = None, gene
 
 
 @offered
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
-           layout: Any = strided, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = strided,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Normal numbers with means and standard deviations in tensors (one of them, or both), or two numbers and a `size`."""
     tensors = [v for v in (mean, std) if isinstance(v, TensorBase)]
     if not tensors:
         if size is None:
             raise TypeError("normal() with two numbers needs a size, as in normal(0.0, 1.0, (2, 3))")
         parameters = {"mean": float(mean), "std": float(std)}
-        return _sampled("normal", "normal", sizes_argument((), size, "normal"), parameters, generator, out, dtype, layout, device, requires_grad)
+        return _sampled(
+            "normal",
+            "normal",
+            sizes_argument((), size, "normal"),
+            parameters,
+            generator,
+            out,
+            dtype,
+            layout,
+            device,
+            requires_grad,
+        )
     gen = source(generator, tensors[0]._device, "normal")
     if len(tensors) == 2:
         check_broadcast(mean, std)
@@ -393,10 +348,15 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None, out:
 
 
 @offered
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None) -> Any:
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None
+) -> Any:
     """Indices drawn by the weights in the rows of `input` (one or two dimensions), int64 of shape (rows, num_samples)."""
-    op = Multinomial(source(generator, input._device, "multinomial"), num_samples=_integer(num_samples, "multinomial", "num_samples"),
-                     replacement=bool(replacement))
+    op = Multinomial(
+        source(generator, input._device, "multinomial"),
+        num_samples=_integer(num_samples, "multinomial", "num_samples"),
+        replacement=bool(replacement),
+    )
     return deliver(apply1(op, input), out, "multinomial")
 
 
@@ -411,10 +371,14 @@ def poisson(input: Any, generator: Any = None) -> Any:
 
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
     """Fill with normal numbers of the given mean and standard deviation."""
-    return apply_inplace(DrawNormal({"mean": float(mean), "std": float(std)}, source(generator, self._device, "normal_")), self)
+    return apply_inplace(
+        DrawNormal({"mean": float(mean), "std": float(std)}, source(generator, self._device, "normal_")), self
+    )
 
 
-def uniform_(self: Any, a: float | None = None, b: float = 1.0, *, generator: Any = None, to: float | None = None, **from_: float) -> Any:
+def uniform_(
+    self: Any, a: float | None = None, b: float = 1.0, *, generator: Any = None, to: float | None = None, **from_: float
+) -> Any:
     """`uniform_(from=0, to=1)`: fill with numbers uniform in [from, to)."""
     low = from_.pop("from", 0.0) if a is None else a
     if from_:
@@ -462,12 +426,16 @@ def geometric_(self: Any, p: float, *, generator: Any = None) -> Any:
 
 def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
     """Fill with Cauchy numbers."""
-    return apply_inplace(DrawCauchy({"median": float(median), "sigma": float(sigma)}, source(generator, self._device, "cauchy_")), self)
+    return apply_inplace(
+        DrawCauchy({"median": float(median), "sigma": float(sigma)}, source(generator, self._device, "cauchy_")), self
+    )
 
 
 def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
     """Fill with exponentials of normal numbers of the given mean and standard deviation."""
-    return apply_inplace(DrawLogNormal({"mean": float(mean), "std": float(std)}, source(generator, self._device, "log_normal_")), self)
+    return apply_inplace(
+        DrawLogNormal({"mean": float(mean), "std": float(std)}, source(generator, self._device, "log_normal_")), self
+    )
 
 
 methods(bernoulli, multinomial, normal_, uniform_, random_, bernoulli_, exponential_, geometric_, cauchy_, log_normal_)

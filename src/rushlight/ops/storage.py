@@ -55,8 +55,10 @@ def view_of_bytes(memory: Array, of: np.dtype[Any], shape: Shape, strides: Shape
         return np.empty(shape, of)
     reach = offset + 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if reach * size > memory.size:
-        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset} require a storage size of "
-                           f"{reach * size}, but the storage has {memory.size} bytes")
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset} require a storage size of "
+            f"{reach * size}, but the storage has {memory.size} bytes"
+        )
     return np.ndarray(shape, of, memory, offset * size, tuple(s * size for s in strides))  # type: ignore[arg-type]
 
 
@@ -178,5 +180,14 @@ def pin_memory(self: Any, device: Any = None) -> Any:
     return self
 
 
-methods(stride, storage_offset, data_ptr, untyped_storage, is_same_size, share_memory_, pin_memory,
-        is_shared=_answer(False), is_pinned=_answer(False))
+methods(
+    stride,
+    storage_offset,
+    data_ptr,
+    untyped_storage,
+    is_same_size,
+    share_memory_,
+    pin_memory,
+    is_shared=_answer(False),
+    is_pinned=_answer(False),
+)

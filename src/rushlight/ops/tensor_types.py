@@ -19,8 +19,18 @@ from rushlight.ops.from_data import tensor
 from rushlight.ops.history import detach
 
 _TYPE_NAMES: Final = {
-    "float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char", "int16": "Short", "int32": "Int",
-    "int64": "Long", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "float64": "Double",
+    "float32": "Float",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int8": "Char",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
 }
 
 
@@ -38,7 +48,9 @@ def legacy_tensor(operation: str, args: tuple[Any, ...], of: dtype, where: devic
             return empty(first, dtype=of, device=where)
     if all(hasattr(n, "__index__") for n in args):
         return empty(args, dtype=of, device=where)
-    raise TypeError(f"{operation}(): data must be a sequence (got {type(first).__name__}); torch.tensor({first!r}) makes a tensor of a number")
+    raise TypeError(
+        f"{operation}(): data must be a sequence (got {type(first).__name__}); torch.tensor({first!r}) makes a tensor of a number"
+    )
 
 
 def _is_size(value: Any) -> bool:
@@ -81,12 +93,18 @@ class tensortype(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], TensorBase) and args[0]._dtype is not cls.dtype:
-            raise TypeError(f"{cls.__name__}(): expected a tensor of dtype {cls.dtype!r}, got {args[0]._dtype!r}; convert it with "
-                            f"x.to({cls.dtype!r})")
+            raise TypeError(
+                f"{cls.__name__}(): expected a tensor of dtype {cls.dtype!r}, got {args[0]._dtype!r}; convert it with "
+                f"x.to({cls.dtype!r})"
+            )
         return legacy_tensor(cls.__name__, args, cls.dtype, concrete(cls.where))
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, TensorBase) and instance._dtype is cls.dtype and instance._device.type == cls.where.type
+        return (
+            isinstance(instance, TensorBase)
+            and instance._dtype is cls.dtype
+            and instance._device.type == cls.where.type
+        )
 
     @property
     def is_cuda(cls) -> bool:
@@ -121,8 +139,18 @@ ComplexFloatTensor = TENSOR_TYPES["ComplexFloatTensor"]
 ComplexDoubleTensor = TENSOR_TYPES["ComplexDoubleTensor"]
 
 __all__ = [
-    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "ComplexDoubleTensor", "ComplexFloatTensor", "DoubleTensor",
-    "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "ComplexDoubleTensor",
+    "ComplexFloatTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
 ]
 
 

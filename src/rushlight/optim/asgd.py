@@ -106,7 +106,7 @@ class ASGD(Optimizer):
         eta, mu = state["eta"].item(), state["mu"].item()
         p.mul_(1 - lambd * eta)
         p.add_(grad * -eta)
-        keep(state, "ax", average + (p - average) * mu if mu != 1 else p.detach().clone())
+        keep(state, "ax", average + (p - average) * mu if mu != 1 else p.clone())
         state["eta"] = _scalar(group, p, number(lr / (1 + lambd * lr * step) ** group["alpha"]))
         state["mu"] = _scalar(group, p, 1 / max(1, step - group["t0"]))
 

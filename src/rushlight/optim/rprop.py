@@ -95,5 +95,5 @@ class Rprop(Optimizer):
         size = size.where(agreement == 0, size * grow).where(~turned, size * shrink).clamp(least, most)
         grad = grad.where(~turned, zeros_like(grad))
         p.sub_(grad.sign() * size)
-        keep(state, "prev", grad.clone())
+        keep(state, "prev", grad)
         keep(state, "step_size", size)

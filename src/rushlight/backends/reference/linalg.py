@@ -188,26 +188,44 @@ def solve_triangular(a: Array, b: Array, upper: bool, left: bool = True, unitria
 # ---- general systems ------------------------------------------------------------------------------------------------
 
 
-def _singular(a: Array, name: str) -> LinAlgError:
-    info = lu_factor_ex(a)[2]
-    index, note = _batch_note(a, info != 0) if info.any() else ((), "")
+def _zero_pivot(matrix: Array) -> int:
+    """The first zero pivot, counted from 1, of a matrix that LAPACK found singular (its last where rounding hides it)."""
+    return int(lu_factor_ex(matrix)[2]) or matrix.shape[-1]
+
+
+def _singular(a: Array, info: Array, name: str) -> LinAlgError:
+    index, note = _batch_note(a, info != 0)
     if name == "linalg.inv":
-        k = int(info[index]) if info.any() else a.shape[-1]
         return LinAlgError(
-            f"linalg.inv: {note}The diagonal element {k} is zero, the inversion could not be completed because the "
-            "input matrix is singular."
+            f"linalg.inv: {note}The diagonal element {info[index]} is zero, the inversion could not be completed because "
+            "the input matrix is singular."
         )
     return LinAlgError(f"{name}: {note}The solver failed because the input matrix is singular.")
 
 
 @quiet
+def inv_ex(a: Array) -> tuple[Array, Array]:
+    """Inverse and info (int32): 0, or the first zero pivot from 1 of a singular matrix, whose inverse is then NaN."""
+    _require_square(a, "linalg.inv")
+    info = np.zeros(a.shape[:-2], np.int32)
+    try:
+        return np.linalg.inv(a), info
+    except np.linalg.LinAlgError:
+        inverse = np.full(a.shape, np.nan, a.dtype)
+    for index in np.ndindex(a.shape[:-2]):
+        try:
+            inverse[index] = np.linalg.inv(a[index])
+        except np.linalg.LinAlgError:
+            info[index] = _zero_pivot(a[index])
+    return inverse, info
+
+
 def inv(a: Array) -> Array:
     """Inverse. Raises LinAlgError when a matrix is singular."""
-    _require_square(a, "linalg.inv")
-    try:
-        return np.linalg.inv(a)
-    except np.linalg.LinAlgError:
-        raise _singular(a, "linalg.inv") from None
+    inverse, info = inv_ex(a)
+    if info.any():
+        raise _singular(a, info, "linalg.inv")
+    return inverse
 
 
 def _is_vector(a: Array, b: Array) -> bool:
@@ -215,49 +233,78 @@ def _is_vector(a: Array, b: Array) -> bool:
 
 
 @quiet
-def solve(a: Array, b: Array, left: bool = True) -> Array:
-    """X with `A X = B`, or `X A = B` when not `left`; B of shape `A.shape[:-1]` is a batch of vectors."""
+def solve_ex(a: Array, b: Array, left: bool = True) -> tuple[Array, Array]:
+    """`solve` and info (int32, one per matrix of A): 0, or the first zero pivot from 1; X is then NaN there."""
     _require_square(a, "linalg.solve")
     vector = left and _is_vector(a, b)
     columns = b[..., None] if vector else b
+    if columns.ndim < 2:
+        raise RuntimeError("linalg.solve: The right-hand side B must be a matrix when left=False; use B.unsqueeze(0)")
     if columns.shape[-2 if left else -1] != a.shape[-1]:
         raise RuntimeError(
             f"linalg.solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
             f"({a.shape[-2]}x{a.shape[-1]} and {columns.shape[-2]}x{columns.shape[-1]})"
         )
+    info = np.zeros(a.shape[:-2], np.int32)
+    matrices = a if left else np.swapaxes(a, -1, -2)
+    right = columns if left else np.swapaxes(columns, -1, -2)
     try:
-        if not left:
-            solution = np.swapaxes(np.linalg.solve(np.swapaxes(a, -1, -2), np.swapaxes(columns, -1, -2)), -1, -2)
-        else:
-            solution = np.linalg.solve(a, columns)
+        solution = np.linalg.solve(matrices, right)
     except np.linalg.LinAlgError:
-        raise _singular(a, "torch.linalg.solve") from None
-    return solution[..., 0] if vector else solution
+        for index in np.ndindex(a.shape[:-2]):
+            try:
+                np.linalg.inv(a[index])
+            except np.linalg.LinAlgError:
+                info[index] = _zero_pivot(a[index])
+        regular = np.where((info != 0)[..., None, None], np.eye(a.shape[-1], dtype=a.dtype), matrices)
+        solution = np.where((info != 0)[..., None, None], a.dtype.type(np.nan), np.linalg.solve(regular, right))
+    solution = solution if left else np.swapaxes(solution, -1, -2)
+    return (solution[..., 0] if vector else solution), info
+
+
+def solve(a: Array, b: Array, left: bool = True) -> Array:
+    """X with `A X = B`, or `X A = B` when not `left`; B of shape `A.shape[:-1]` is a batch of vectors."""
+    solution, info = solve_ex(a, b, left)
+    if info.any():
+        raise _singular(a, info, "torch.linalg.solve")
+    return solution
 
 
 @quiet
-def cholesky(a: Array, upper: bool = False) -> Array:
-    """Lower (or upper) triangular factor of `A = L L^h`, from A's lower (upper) triangle. LinAlgError if impossible."""
+def cholesky_ex(a: Array, upper: bool = False) -> tuple[Array, Array]:
+    """`cholesky` and info (int32): 0, or the order of the first leading minor that is not positive-definite.
+
+    The factor of such a matrix is NaN.
+    """
     _require_square(a, "linalg.cholesky")
+    info = np.zeros(a.shape[:-2], np.int32)
     try:
-        return np.linalg.cholesky(a, upper=upper)
+        return np.linalg.cholesky(a, upper=upper), info
     except np.linalg.LinAlgError:
-        raise _not_positive(a, upper) from None
-
-
-def _not_positive(a: Array, upper: bool) -> LinAlgError:
-    matrices = a.reshape(-1, *a.shape[-2:])
-    for position, matrix in enumerate(matrices):
-        for order in range(1, matrix.shape[-1] + 1):
+        factor = np.full(a.shape, np.nan, a.dtype)
+    for index in np.ndindex(a.shape[:-2]):
+        for order in range(a.shape[-1], 0, -1):
             try:
-                np.linalg.cholesky(matrix[:order, :order], upper=upper)
+                found = np.linalg.cholesky(a[index][:order, :order], upper=upper)
             except np.linalg.LinAlgError:
-                note = f"(Batch element {position}): " if a.ndim > 2 else ""
-                return LinAlgError(
-                    f"linalg.cholesky: {note}The factorization could not be completed because the input is not "
-                    f"positive-definite (the leading minor of order {order} is not positive-definite)."
-                )
-    return LinAlgError("linalg.cholesky: The factorization could not be completed.")
+                info[index] = order
+            else:
+                if order == a.shape[-1]:
+                    factor[index] = found
+                break
+    return factor, info
+
+
+def cholesky(a: Array, upper: bool = False, name: str = "linalg.cholesky") -> Array:
+    """Lower (or upper) triangular factor of `A = L L^h`, from A's lower (upper) triangle. LinAlgError if impossible."""
+    factor, info = cholesky_ex(a, upper)
+    if info.any():
+        index, note = _batch_note(a, info != 0)
+        raise LinAlgError(
+            f"{name}: {note}The factorization could not be completed because the input is not positive-definite (the "
+            f"leading minor of order {info[index]} is not positive-definite)."
+        )
+    return factor
 
 
 @quiet
@@ -320,6 +367,13 @@ def qr(a: Array, mode: str = "reduced") -> tuple[Array, Array]:
         return np.empty(0, a.dtype), np.asarray(np.linalg.qr(a, mode="r"))
     q, r = np.linalg.qr(a, mode="complete" if mode == "complete" else "reduced")
     return q, r
+
+
+@quiet
+def geqrf(a: Array) -> tuple[Array, Array]:
+    """R above, the Householder vectors below the diagonal, and their factors tau."""
+    packed, tau = np.linalg.qr(a, mode="raw")
+    return np.array(np.swapaxes(packed, -1, -2), a.dtype, order="C"), np.asarray(tau, a.dtype)
 
 
 def _no_convergence(name: str, error: Exception) -> LinAlgError:
@@ -460,9 +514,13 @@ KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
     for kernel in (
         inv,
+        inv_ex,
         solve,
+        solve_ex,
         cholesky,
+        cholesky_ex,
         qr,
+        geqrf,
         svd,
         svdvals,
         eigh,

@@ -54,9 +54,15 @@ def unsqueeze(x: Array, dim: int) -> Array:
 
 
 def diagonal(x: Array, offset: int, dim1: int, dim2: int) -> Array:
-    """The diagonal over `dim1` and `dim2` as a writable view, its dimension last."""
-    found = x.diagonal(offset, dim1, dim2)
-    return _as_strided(found, found.shape, found.strides, writeable=True) if x.flags.writeable else found
+    """The diagonal over `dim1` and `dim2`, its dimension last. (`ndarray.diagonal` would be read-only.)"""
+    rows, columns = x.shape[dim1], x.shape[dim2]
+    length = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    start = [slice(None)] * x.ndim
+    start[dim1], start[dim2] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
+    corner = x[tuple(start)]
+    rest = [i for i in range(x.ndim) if i not in (dim1, dim2)]
+    shape = (*(x.shape[i] for i in rest), length)
+    return _as_strided(corner, shape, (*(x.strides[i] for i in rest), x.strides[dim1] + x.strides[dim2]))
 
 
 def unfold_view(x: Array, dim: int, size: int, step: int) -> Array:

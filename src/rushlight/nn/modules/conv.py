@@ -42,8 +42,6 @@ def _check_arguments(in_channels: int, out_channels: int, groups: int, stride: A
 class _ConvNd(Module):
     """What all convolutions share: arguments, initial values, repr."""
 
-    __constants__ = ["stride", "padding", "dilation", "groups", "padding_mode", "output_padding", "in_channels",
-                     "out_channels", "kernel_size"]
     weight: Any
     bias: Any
 

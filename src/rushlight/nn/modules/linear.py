@@ -12,7 +12,7 @@ from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter, UninitializedParameter
 from rushlight.ops.creation import empty
 
-__all__ = ["Bilinear", "Identity", "LazyLinear", "Linear", "NonDynamicallyQuantizableLinear"]
+__all__ = ["Bilinear", "Identity", "LazyLinear", "Linear"]
 
 
 class Identity(Module):
@@ -35,7 +35,6 @@ class Linear(Module):
     torch.Size([128, 30])
     """
 
-    __constants__ = ["in_features", "out_features"]
     in_features: int
     out_features: int
     weight: Any
@@ -68,21 +67,12 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class NonDynamicallyQuantizableLinear(Linear):
-    """A Linear under the name that torch's attention layers use for their output projection."""
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
-        super().__init__(in_features, out_features, bias=bias, device=device, dtype=dtype)
-
-
 class Bilinear(Module):
     """y = x1ᵀ A x2 + b on the last dimensions.
 
     Shapes: input1 (*, in1_features), input2 (*, in2_features), output (*, out_features); `weight` is (out_features,
     in1_features, in2_features).
     """
-
-    __constants__ = ["in1_features", "in2_features", "out_features"]
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:
@@ -122,7 +112,6 @@ class LazyLinear(LazyModuleMixin, Linear):
     bias: Any
 
     def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
-        # The bias of size 0 is replaced just below: it only says that there is one.
         super().__init__(0, 0, False)
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.out_features = out_features

@@ -9,16 +9,10 @@ from rushlight.vision.models._api import Weights
 from rushlight.vision.models._meta import _IMAGENET_CATEGORIES
 from rushlight.vision.transforms._presets import ImageClassification
 
-SIMPLE = "These weights reproduce closely the results of the paper using a simple training recipe."
 _RECIPE_PAGE = "https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives/"
-IMPROVED = f"""
-                These weights improve upon the results of the original paper by using TorchVision's `new training recipe
-                <{_RECIPE_PAGE}>`_.
-            """
-FROM_SCRATCH = f"""
-                These weights were trained from scratch by using TorchVision's `new training recipe
-                <{_RECIPE_PAGE}>`_.
-            """
+SIMPLE = "Trained with a simple recipe; the accuracies are close to the paper's."
+IMPROVED = f"Trained with torchvision's newer recipe ({_RECIPE_PAGE}), which beats the paper's accuracies."
+FROM_SCRATCH = f"Trained from scratch with torchvision's newer recipe ({_RECIPE_PAGE})."
 
 
 def imagenet(

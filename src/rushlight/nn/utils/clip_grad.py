@@ -1,0 +1,87 @@
+"""Limiting gradients: clip_grad_norm_, clip_grad_value_ and their parts."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from rushlight.autograd.grad_mode import no_grad
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.creation import zeros
+from rushlight.ops.linalg import vector_norm
+from rushlight.ops.shape import stack
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
+
+def _as_list(tensors: Any, name: str) -> list[Any]:
+    if isinstance(tensors, TensorBase):
+        return [tensors]
+    found = list(tensors)
+    if not found and isinstance(tensors, types.GeneratorType):
+        warnings.warn(f"`{name}` is an empty generator, no gradient clipping will occur. (A generator can be used only once: "
+                      "call model.parameters() again.)", stacklevel=3)
+    return found
+
+
+@no_grad()
+def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None) -> Any:
+    """The norm of all `tensors` together, as if they were one vector; a zero-dim tensor.
+
+    norm_type: p, `inf` for the largest absolute value. Raises `RuntimeError` for a norm that is not finite if
+    `error_if_nonfinite`. foreach: accepted and without effect.
+    """
+    norm_type = float(norm_type)
+    found = _as_list(tensors, "tensors")
+    if not found:
+        return zeros(())
+    where = found[0].device
+    norms = [vector_norm(t, norm_type).to(where) for t in found]
+    total = vector_norm(stack(norms), norm_type)
+    if error_if_nonfinite and not total.isfinite():
+        raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+                           "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+                           "`error_if_nonfinite=False`")
+    return total
+
+
+@no_grad()
+def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None) -> None:
+    """Scale all gradients by max_norm / (total_norm + 1e-6) if that is below 1, in place."""
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    for param in _as_list(parameters, "parameters"):
+        if param.grad is not None:
+            param.grad.mul_(factor.to(param.grad.device))
+
+
+@no_grad()
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+                    foreach: bool | None = None) -> Any:
+    """Scale the gradients of `parameters` down, in place, so that their norm as one vector is at most `max_norm`.
+
+    Call it between `loss.backward()` and `optimizer.step()`. Returns the norm before clipping, a zero-dim tensor.
+    """
+    params = _as_list(parameters, "parameters")
+    grads = [p.grad for p in params if p.grad is not None]
+    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    clip_grads_with_norm_(params, max_norm, total, foreach)
+    return total
+
+
+@no_grad()
+def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
+    """Limit each element of the gradients of `parameters` to [-clip_value, clip_value], in place."""
+    limit = float(clip_value)
+    for param in _as_list(parameters, "parameters"):
+        if param.grad is not None:
+            param.grad.clamp_(min=-limit, max=limit)
+
+
+def clip_grad_norm(parameters: Iterable[Any], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+                   foreach: bool | None = None) -> Any:
+    """The old name of `clip_grad_norm_`."""
+    warnings.warn("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+                  FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
