@@ -63,9 +63,13 @@ from rushlight.ops.compare import *
 from rushlight.ops.complex import *
 from rushlight.ops.conv import *
 from rushlight.ops.creation import *
+from rushlight.ops.distance import *
+from rushlight.ops.dropout import *
 from rushlight.ops.einsum import *
 from rushlight.ops.elementwise import *
+from rushlight.ops.embedding import *
 from rushlight.ops.extremes import *
+from rushlight.ops.fold import *
 from rushlight.ops.foreach import *
 from rushlight.ops.from_data import *
 from rushlight.ops.fused import *
@@ -76,6 +80,7 @@ from rushlight.ops.history import *
 from rushlight.ops.indexing import *
 from rushlight.ops.inplace import *
 from rushlight.ops.interop import *
+from rushlight.ops.interpolate import *
 from rushlight.ops.logic import *
 from rushlight.ops.loss import *
 from rushlight.ops.matmul import *
@@ -92,6 +97,7 @@ from rushlight.ops.scan import *
 from rushlight.ops.shape import *
 from rushlight.ops.softmax import *
 from rushlight.ops.sort import *
+from rushlight.ops.special import *
 from rushlight.ops.split import *
 from rushlight.ops.statistics import *
 from rushlight.ops.storage import *

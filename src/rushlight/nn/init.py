@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight.autograd.grad_mode import no_grad
+from rushlight.linalg import qr
 from rushlight.ops.creation import empty_like
-from rushlight.ops.linalg import qr
 from rushlight.ops.random import randperm
 from rushlight.ops.where import where
 

@@ -256,7 +256,7 @@ def to(
         of = on_device(of, where)
     check_memory_format(memory_format, "to")
     if of is not self._dtype and self._dtype.category == COMPLEX:
-        warn_of_lost_part(of, 3)
+        warn_of_lost_part(of, 2)
     if where is not self._device:
         return move(ToCopy(of, where, memory_format), self)
     if of is not self._dtype or copy:

@@ -9,7 +9,7 @@ from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.primitive import SAME, Primitive, apply1, apply2
 from rushlight.ops.checks import kind_name
-from rushlight.ops.creation import triu_indices
+from rushlight.ops.grids import triu_indices
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
 

@@ -112,6 +112,10 @@ class Zero(FillNumber):
     __slots__ = ()
     name = "zero"
 
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        k.copy_into(out, k.zeros((), out.dtype))
+        return out
+
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return zero_, tensors, {}
 
@@ -129,8 +133,6 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
         src = constant(src, self._dtype, self._device)
     if not isinstance(src, TensorBase):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    if src is self:
-        return self
     if src._dtype.category == COMPLEX:
         warn_of_lost_part(self._dtype, 2)
     if src._shape != self._shape:

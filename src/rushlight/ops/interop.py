@@ -99,7 +99,7 @@ def __dlpack_device__(self: Any) -> tuple[int, int]:
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
     """A tensor on the memory of another library's array or tensor (one with `__dlpack__`)."""
     if not hasattr(ext_tensor, "__dlpack__"):
-        raise TypeError(f"from_dlpack(): expected an object with __dlpack__, got {type(ext_tensor).__name__}")
+        raise RuntimeError(f"from_dlpack(): expected an object with __dlpack__, got {type(ext_tensor).__name__}")
     shared = shared_tensor(np.from_dlpack(ext_tensor, copy=copy), warn=False)
     return shared if device is None else shared.to(device)
 

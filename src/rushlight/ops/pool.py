@@ -379,7 +379,7 @@ class AdaptiveAvgPoolGrad(Primitive):
 # Arguments.
 
 
-def _sizes(value: Any, nd: int, argument: str, operation: str) -> Shape:
+def sizes(value: Any, nd: int, argument: str, operation: str) -> Shape:
     """An int or a sequence of `nd` ints (or one) as `nd` ints."""
     if type(value) is int:
         return (value,) * nd
@@ -415,10 +415,10 @@ def _windows(
 ) -> tuple[Shape, Shape, Shape, Shape]:
     """The checked window parameters, one number per dimension each."""
     _check_map(input, nd, operation)
-    kernel = _sizes(kernel_size, nd, "kernel_size", operation)
-    steps = kernel if stride is None or stride == [] or stride == () else _sizes(stride, nd, "stride", operation)
-    pads = _sizes(padding, nd, "padding", operation)
-    gaps = _sizes(dilation, nd, "dilation", operation)
+    kernel = sizes(kernel_size, nd, "kernel_size", operation)
+    steps = kernel if stride is None or stride == [] or stride == () else sizes(stride, nd, "stride", operation)
+    pads = sizes(padding, nd, "padding", operation)
+    gaps = sizes(dilation, nd, "dilation", operation)
     if min(steps) == 0:
         raise RuntimeError(f"stride should not be zero: {operation} got stride={stride}, kernel_size={kernel_size}")
     if min(kernel) <= 0 or min(steps) < 0 or min(gaps) <= 0:
@@ -446,9 +446,9 @@ def _windows(
     return kernel, steps, pads, gaps
 
 
-def _flat(sizes: Any, extra: int) -> tuple[int, int]:
+def _flat(values: Any, extra: int) -> tuple[int, int]:
     """A size along the only dimension as one over a map of height 1."""
-    return (extra, sizes[0])
+    return (extra, values[0])
 
 
 # Functions.
@@ -561,24 +561,24 @@ def _wanted(input: Any, nd: int, output_size: Any, operation: str) -> Shape:
         output_size = tuple(have if want is None else want for have, want in zip(shape[-nd:], output_size, strict=True))
     elif output_size is None:
         output_size = shape[-nd:]
-    sizes = _sizes(output_size, nd, "output_size", operation)
-    if min(sizes) < 0:
+    found = sizes(output_size, nd, "output_size", operation)
+    if min(found) < 0:
         raise RuntimeError(f"{operation}(): elements of output_size must be greater than or equal to 0, but got {output_size}")
-    return sizes
+    return found
 
 
-def _adaptive_avg(input: Any, sizes: Shape) -> Any:
-    if all(size == 1 for size in sizes):
-        return input.mean(tuple(range(-1, -len(sizes) - 1, -1)), True)
+def _adaptive_avg(input: Any, wanted: Shape) -> Any:
+    if all(size == 1 for size in wanted):
+        return input.mean(tuple(range(-1, -len(wanted) - 1, -1)), True)
     if input._dtype.category < FLOATING:
-        raise NotImplementedError(f'"adaptive_avg_pool{len(sizes)}d" not implemented for {input._dtype!r}: use a floating-point input')
-    return apply1((AdaptiveAvgPool2d if len(sizes) == 2 else AdaptiveAvgPool3d)(sizes), input)
+        raise NotImplementedError(f'"adaptive_avg_pool{len(wanted)}d" not implemented for {input._dtype!r}: use a floating-point input')
+    return apply1((AdaptiveAvgPool2d if len(wanted) == 2 else AdaptiveAvgPool3d)(wanted), input)
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Averages of the last dimension of `input` [N, C, L] or [C, L] over `output_size` windows that cover it."""
-    sizes = _wanted(input, 1, output_size, "adaptive_avg_pool1d")
-    return squeeze(_adaptive_avg(unsqueeze(input, -2), _flat(sizes, 1)), -2)
+    wanted = _wanted(input, 1, output_size, "adaptive_avg_pool1d")
+    return squeeze(_adaptive_avg(unsqueeze(input, -2), _flat(wanted, 1)), -2)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
@@ -593,8 +593,8 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
 
 def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
     """Maxima of the last dimension of `input` over `output_size` windows that cover it, and their positions."""
-    sizes = _wanted(input, 1, output_size, "adaptive_max_pool1d")
-    values, at = apply_multi(AdaptiveMaxPool2d(_flat(sizes, 1)), (unsqueeze(input, -2),))
+    wanted = _wanted(input, 1, output_size, "adaptive_max_pool1d")
+    values, at = apply_multi(AdaptiveMaxPool2d(_flat(wanted, 1)), (unsqueeze(input, -2),))
     return squeeze(values, -2), squeeze(at, -2)
 
 

@@ -22,6 +22,7 @@ from rushlight.optim.optimizer import (
     flattened,
     keep,
     number,
+    shrink,
     to_scalar,
     with_gradients,
     zeros_for,
@@ -160,7 +161,7 @@ def _step_by_operations(group: Group, state: dict[str, Any], p: Any, grad: Any) 
     lr, (beta1, beta2), weight_decay = to_scalar(group["lr"]), group["betas"], group["weight_decay"]
     step = state["step"].add_(1).item()
     if group["decoupled_weight_decay"]:
-        p.mul_(1 - lr * weight_decay)
+        shrink(p, 1 - lr * weight_decay)
         weight_decay = 0
     grad = decayed_gradient(p, grad, weight_decay, group["maximize"])
     p, grad, mean, square = flattened(p, grad, state["exp_avg"], state["exp_avg_sq"])

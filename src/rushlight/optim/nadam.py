@@ -19,6 +19,7 @@ from rushlight.optim.optimizer import (
     evaluate,
     flattened,
     keep,
+    shrink,
     to_scalar,
     with_gradients,
     zeros_for,
@@ -116,7 +117,7 @@ class NAdam(Optimizer):
             state["exp_avg_sq"] = zeros_for(p)
         step = state["step"].add_(1).item()
         if group["decoupled_weight_decay"]:
-            p.mul_(1 - lr * weight_decay)
+            shrink(p, 1 - lr * weight_decay)
             weight_decay = 0
         grad = decayed_gradient(p, grad, weight_decay, group["maximize"])
         p, grad, mean, square = flattened(p, grad, state["exp_avg"], state["exp_avg_sq"])

@@ -14,8 +14,9 @@ from rushlight.base.dtypes import dtype, float32, float64, get_default_dtype
 from rushlight.core.modes import set_grad
 from rushlight.core.node import HookHandle
 from rushlight.core.public import Tensor
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.creation import full, zeros_like
+from rushlight.ops.strided import view_as_complex, view_as_real
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
@@ -468,17 +469,17 @@ def number(value: Any) -> Any:
 
 def to_scalar(value: Any) -> Any:
     """A hyperparameter without dimensions: a tensor with one element loses them, a number stays as it is."""
-    return value.squeeze() if isinstance(value, TensorBase) and value.dim() else value
+    return value.squeeze() if is_tensor(value) and value.dim() else value
 
 
 def flattened(*tensors: Any) -> list[Any]:
     """Complex tensors as real ones with a last dimension of two, which share their memory; real ones as they are."""
-    return [t.view_as_real() if t.is_complex() else t for t in tensors]
+    return [view_as_real(t) if t.is_complex() else t for t in tensors]
 
 
 def keep(state: dict[str, Any], name: str, value: Any) -> None:
     """Put a new value in the state: complex again where the old one was."""
-    state[name] = value.view_as_complex() if state[name].is_complex() else value
+    state[name] = view_as_complex(value) if state[name].is_complex() else value
 
 
 def decayed_gradient(p: Any, grad: Any, weight_decay: Any, maximize: bool) -> Any:
@@ -488,6 +489,15 @@ def decayed_gradient(p: Any, grad: Any, weight_decay: Any, maximize: bool) -> An
     if isinstance(weight_decay, TensorBase) or weight_decay != 0:
         grad = grad + p * weight_decay
     return grad
+
+
+def shrink(p: Any, factor: Any) -> None:
+    """Multiply a parameter in place (decoupled weight decay)."""
+    if is_tensor(factor) and factor.requires_grad:
+        # The product keeps its operands for the gradient of `factor`, so they must not be written again.
+        p.copy_(p.clone() * factor)
+    else:
+        p.mul_(factor)
 
 
 # Checks of constructor arguments.

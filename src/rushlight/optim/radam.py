@@ -18,6 +18,7 @@ from rushlight.optim.optimizer import (
     evaluate,
     flattened,
     keep,
+    shrink,
     to_scalar,
     with_gradients,
     zeros_for,
@@ -102,7 +103,7 @@ class RAdam(Optimizer):
             state["exp_avg_sq"] = zeros_for(p)
         step = state["step"].add_(1).item()
         if group["decoupled_weight_decay"]:
-            p.mul_(1 - lr * weight_decay)
+            shrink(p, 1 - lr * weight_decay)
             weight_decay = 0
         grad = decayed_gradient(p, grad, weight_decay, group["maximize"])
         p, grad, mean, square = flattened(p, grad, state["exp_avg"], state["exp_avg_sq"])

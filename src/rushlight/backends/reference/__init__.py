@@ -13,6 +13,7 @@ from typing import Any
 from rushlight.backends.reference import (
     activation,
     arrange,
+    bessel,
     bitwise,
     cast,
     compare,
@@ -37,6 +38,7 @@ from rushlight.backends.reference import (
     softmax,
     sort,
     special,
+    special_more,
     statistics,
     ternary,
     view,
@@ -45,6 +47,7 @@ from rushlight.backends.reference import (
 FAMILIES: tuple[ModuleType, ...] = (
     activation,
     arrange,
+    bessel,
     bitwise,
     cast,
     compare,
@@ -69,6 +72,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     softmax,
     sort,
     special,
+    special_more,
     statistics,
     ternary,
     view,

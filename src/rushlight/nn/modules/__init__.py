@@ -39,7 +39,7 @@ from rushlight.nn.modules.fold import *
 from rushlight.nn.modules.instancenorm import *
 from rushlight.nn.modules.linear import *
 from rushlight.nn.modules.loss import *
-from rushlight.nn.modules.module import *
+from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.normalization import *
 from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
@@ -48,9 +48,9 @@ from rushlight.nn.modules.sparse import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.serialization import define_parameter_class, register_global
 
-__all__ = []
+__all__ = ["Module"]
 for _source in (
-    module, activation, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, linear, loss,
+    activation, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, linear, loss,
     normalization, padding, pixelshuffle, pooling, sparse, upsampling,
 ):
     __all__ += _source.__all__

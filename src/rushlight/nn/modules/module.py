@@ -8,11 +8,28 @@ from typing import Any, TypeVar
 
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.modules import _conversion, _hooks, _state
-from rushlight.nn.modules._hooks import call_with_hooks, global_hooks, registered, registration_hooks
+from rushlight.nn.modules._hooks import (
+    call_with_hooks,
+    global_hooks,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+    registered,
+    registration_hooks,
+)
 from rushlight.nn.parameter import Buffer, Parameter
 from rushlight.serialization.globals import define, entry_value, written_path
 
-__all__ = ["Module"]
+__all__ = [
+    "Module", "register_module_backward_hook", "register_module_buffer_registration_hook", "register_module_forward_hook",
+    "register_module_forward_pre_hook", "register_module_full_backward_hook", "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook", "register_module_parameter_registration_hook",
+]
 
 
 def typename(value: Any) -> str:

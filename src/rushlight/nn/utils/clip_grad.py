@@ -9,8 +9,8 @@ from typing import Any
 
 from rushlight.autograd.grad_mode import no_grad
 from rushlight.core.tensor import TensorBase
+from rushlight.linalg import vector_norm
 from rushlight.ops.creation import zeros
-from rushlight.ops.linalg import vector_norm
 from rushlight.ops.shape import stack
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]

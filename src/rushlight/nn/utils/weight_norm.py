@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.linalg import vector_norm
 from rushlight.nn.parameter import Parameter, is_lazy
 
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
@@ -13,9 +14,9 @@ __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 def norm_except_dim(v: Any, pow: int = 2, dim: int = 0) -> Any:
     """The norms of the slices of `v` along `dim`, broadcastable against it; over everything for dim -1."""
     if dim == -1:
-        return v.norm(pow)
+        return vector_norm(v, pow)
     others = tuple(d for d in range(v.dim()) if d != dim % v.dim())
-    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()
+    return vector_norm(v, pow, others, keepdim=True) if others else v.abs()
 
 
 class WeightNorm:

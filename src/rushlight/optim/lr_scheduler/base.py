@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.optim.optimizer import Optimizer, to_scalar
 
 EPOCH_DEPRECATION_WARNING = (
@@ -146,7 +146,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 def copied(value: Any) -> Any:
     """A value of a group that later changes in place can't change: tensors are cloned."""
-    return value.clone() if isinstance(value, TensorBase) else value
+    return value.clone() if is_tensor(value) else value
 
 
 def values_of(optimizer: Optimizer, key: str) -> list[Any]:

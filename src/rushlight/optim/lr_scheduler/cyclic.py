@@ -80,11 +80,12 @@ class CyclicLR(LRScheduler):
         if self._scale_fn_custom is not None:
             return
         self.scale_mode = "iterations" if self.mode == "exp_range" else "cycle"
-        self._scale_fn_ref: Callable[[float], float] = {
+        heights: dict[str, Callable[[float], float]] = {
             "triangular": _same_height,
             "triangular2": _half_the_height,
             "exp_range": partial(pow, self.gamma),
-        }[self.mode]
+        }
+        self._scale_fn_ref = heights[self.mode]
 
     def _init_momentum(self, base: Any, most: Any, last_epoch: int) -> None:
         self.use_beta1 = "betas" in self.optimizer.defaults
