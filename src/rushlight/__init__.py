@@ -118,7 +118,7 @@ _PACKAGES = frozenset((
     "_C", "compat", "compiler", "cuda", "distributed", "hub", "jit", "linalg", "mps", "nn", "optim", "serialization", "special",
     "testing", "utils", "vision", "viz",
 ))
-_FUNCTIONS = {"load": "serialization", "save": "serialization", "seed": "random"}
+_FUNCTIONS = {"load": "serialization", "save": "serialization", "seed": "random", "default_generator": "random"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core.primitive import COMMON_FLOAT, apply2
-from rushlight.ops.checks import Undifferentiable
+from rushlight.ops.checks import Undifferentiable, float_operands
 from rushlight.ops.common import Unary, binary, check_broadcast, serve, tensors_of, unary, write_out
 from rushlight.ops.elementwise import exp2, expm1, log1p, sinc
 from rushlight.ops.elementwise import sigmoid as expit
@@ -20,7 +20,6 @@ from rushlight.ops.special import (
     I1E,
     LOG_NDTR,
     NDTRI,
-    XLOG1PY,
     ZETA,
     I1_,
     digamma,
@@ -30,6 +29,7 @@ from rushlight.ops.special import (
     i0,
     logit,
     polygamma,
+    xlog1py,
     xlogy,
 )
 from rushlight.ops.special import digamma as psi
@@ -78,14 +78,10 @@ def ndtr(input: Any, *, out: Any = None) -> Any:
     return result if out is None else write_out(out, result, "special_ndtr")
 
 
-def xlog1py(input: Any, other: Any, *, out: Any = None) -> Any:
-    """`input * log1p(other)`, 0 where `input` is 0; one of them may be a number."""
-    return binary(XLOG1PY, input, other, out)
-
-
 def zeta(input: Any, other: Any, *, out: Any = None) -> Any:
     """Hurwitz' zeta function `sum over k of (k + other)**-input`; differentiable in `other`."""
-    return binary(ZETA, input, other, out)
+    a, b = float_operands("special_zeta", input, other)
+    return binary(ZETA, a, b, out)
 
 
 # Without derivatives, as in torch.
@@ -191,5 +187,4 @@ hermite_polynomial_he = _polynomial("hermite_polynomial_he", "hermite_he")
 laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", "laguerre")
 legendre_polynomial_p = _polynomial("legendre_polynomial_p", "legendre")
 
-serve(type(XLOG1PY), xlog1py)
 serve(type(ZETA), zeta)

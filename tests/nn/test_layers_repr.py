@@ -15,43 +15,75 @@ torch = pytest.importorskip("torch", reason="parity tests need torch")
 
 LAYERS = """
 nn.Identity(3, a=1)|nn.Linear(3, 4)|nn.Linear(3, 4, bias=False)|nn.Bilinear(2, 3, 4)|nn.LazyLinear(3)
-nn.Conv1d(4, 6, 3)|nn.Conv1d(4, 6, 3, padding='same', dilation=2)|nn.Conv2d(3, 8, (3, 5), stride=2, padding=1, bias=False)
-nn.Conv2d(4, 8, 3, groups=2, padding_mode='circular', padding=(1, 2))|nn.Conv2d(3, 3, 3, padding='valid')|nn.Conv3d(2, 3, 3, dilation=(1, 2, 1))
-nn.ConvTranspose1d(4, 6, 3)|nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, 2, False, 2)|nn.ConvTranspose3d(2, 3, (1, 2, 3))
-nn.LazyConv1d(3, 2)|nn.LazyConv2d(4, 2, groups=2)|nn.LazyConv3d(2, 2, bias=False)|nn.LazyConvTranspose1d(3, 2)|nn.LazyConvTranspose2d(3, 2)
-nn.LazyConvTranspose3d(3, 2)|nn.MaxPool1d(2)|nn.MaxPool2d(3, 2, 1, return_indices=True)|nn.MaxPool3d((1, 2, 2), ceil_mode=True)
-nn.MaxUnpool1d(2)|nn.MaxUnpool2d(2, padding=1)|nn.MaxUnpool3d(2)|nn.AvgPool1d(2)|nn.AvgPool2d(2, divisor_override=3, count_include_pad=False)
-nn.AvgPool3d(2)|nn.LPPool1d(1.5, 3, stride=2, ceil_mode=True)|nn.LPPool2d(2, 3)|nn.LPPool3d(2, 3)|nn.AdaptiveAvgPool1d(3)
-nn.AdaptiveAvgPool2d((1, None))|nn.AdaptiveAvgPool3d(2)|nn.AdaptiveMaxPool1d(3)|nn.AdaptiveMaxPool2d(3, return_indices=True)|nn.AdaptiveMaxPool3d(2)
-nn.BatchNorm1d(3, bias=False)|nn.BatchNorm2d(3)|nn.BatchNorm3d(3, affine=False, momentum=None, track_running_stats=False)
-nn.LazyBatchNorm1d()|nn.LazyBatchNorm2d(momentum=None)|nn.LazyBatchNorm3d()|nn.InstanceNorm1d(4)|nn.InstanceNorm2d(4, affine=True)
-nn.InstanceNorm3d(4, track_running_stats=True)|nn.LazyInstanceNorm1d()|nn.LazyInstanceNorm2d()|nn.LazyInstanceNorm3d(affine=False)
-nn.LayerNorm([3, 4])|nn.LayerNorm(3, bias=False)|nn.LayerNorm(3, elementwise_affine=False)|nn.GroupNorm(2, 4)|nn.GroupNorm(2, 4, affine=False)
-nn.GroupNorm(2, 4, bias=False)|nn.RMSNorm(4)|nn.RMSNorm((4, 3), eps=1e-3)|nn.RMSNorm(4, elementwise_affine=False)|nn.LocalResponseNorm(3)
-nn.Dropout(0.3)|nn.Dropout1d()|nn.Dropout2d()|nn.Dropout3d()|nn.AlphaDropout(0.2, True)|nn.FeatureAlphaDropout()
-nn.Embedding(30, 4)|nn.Embedding(3, 4, padding_idx=-1, max_norm=1, scale_grad_by_freq=True, sparse=True, norm_type=3.)
-nn.EmbeddingBag(3, 4)|nn.EmbeddingBag(3, 4, mode='sum', max_norm=2., padding_idx=1, scale_grad_by_freq=True, include_last_offset=True)
-nn.Flatten()|nn.Unflatten(1, (2, 3))|nn.ConstantPad1d(2, 3.5)|nn.ConstantPad2d(2, 1)|nn.ConstantPad3d(1, 2)|nn.ZeroPad1d(1)|nn.ZeroPad2d(1)
-nn.ZeroPad3d(1)|nn.ReflectionPad1d(1)|nn.ReflectionPad2d((1, 2, 3, 4))|nn.ReflectionPad3d(1)|nn.ReplicationPad1d((1, 2))|nn.ReplicationPad2d(1)
-nn.ReplicationPad3d(2)|nn.CircularPad1d(2)|nn.CircularPad2d(2)|nn.CircularPad3d(2)|nn.Upsample(size=(3, 4), mode='bilinear', align_corners=True)
-nn.Upsample(scale_factor=(2, 3))|nn.UpsamplingBilinear2d(scale_factor=2)|nn.UpsamplingNearest2d(size=3)|nn.PixelShuffle(2)|nn.PixelUnshuffle(3)
-nn.Fold((4, 5), 2)|nn.Unfold(2, padding=1)|nn.PairwiseDistance()|nn.CosineSimilarity()|nn.ChannelShuffle(2)|nn.Threshold(0.1, 20)
-nn.Threshold(0.1, 20, True)|nn.ReLU()|nn.ReLU(True)|nn.RReLU()|nn.RReLU(inplace=True)|nn.Hardtanh()|nn.Hardtanh(-2, 2, inplace=True)|nn.ReLU6()
-nn.ReLU6(True)|nn.Sigmoid()|nn.Hardsigmoid(True)|nn.Tanh()|nn.SiLU()|nn.SiLU(True)|nn.Mish(True)|nn.Hardswish(True)|nn.ELU(2, True)|nn.CELU()
-nn.CELU(2, True)|nn.SELU(True)|nn.GLU()|nn.GELU('tanh')|nn.Hardshrink()|nn.LeakyReLU(0.2, True)|nn.LogSigmoid()|nn.Softplus()|nn.Softshrink(0.3)
-nn.PReLU(3)|nn.Softsign()|nn.Tanhshrink()|nn.Softmin(1)|nn.Softmax()|nn.Softmax2d()|nn.LogSoftmax(dim=-1)|nn.L1Loss()|nn.MSELoss(reduction='sum')
-nn.SmoothL1Loss(beta=2)|nn.HuberLoss(delta=2)|nn.BCELoss()|nn.BCEWithLogitsLoss()|nn.NLLLoss(ignore_index=3)|nn.CrossEntropyLoss(label_smoothing=0.1)
-nn.KLDivLoss(log_target=True)|nn.PoissonNLLLoss()|nn.GaussianNLLLoss(full=True)|nn.HingeEmbeddingLoss()|nn.MarginRankingLoss(0.2)|nn.CosineEmbeddingLoss()
-nn.TripletMarginLoss()|nn.TripletMarginWithDistanceLoss()|nn.MultiMarginLoss(p=2)|nn.MultiLabelMarginLoss()|nn.MultiLabelSoftMarginLoss()|nn.SoftMarginLoss()
-nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 2), nn.Dropout()))|nn.Sequential()|nn.ModuleList([])
-nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.ReLU())])|nn.ModuleDict({'a': nn.ReLU(), 'b': nn.Tanh()})
+nn.Conv1d(4, 6, 3)|nn.Conv1d(4, 6, 3, padding='same', dilation=2)
+nn.Conv2d(3, 8, (3, 5), stride=2, padding=1, bias=False)
+nn.Conv2d(4, 8, 3, groups=2, padding_mode='circular', padding=(1, 2))|nn.Conv2d(3, 3, 3, padding='valid')
+nn.Conv3d(2, 3, 3, dilation=(1, 2, 1))|nn.ConvTranspose1d(4, 6, 3)|nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, 2, False, 2)
+nn.ConvTranspose3d(2, 3, (1, 2, 3))|nn.LazyConv1d(3, 2)|nn.LazyConv2d(4, 2, groups=2)|nn.LazyConv3d(2, 2, bias=False)
+nn.LazyConvTranspose1d(3, 2)|nn.LazyConvTranspose2d(3, 2)|nn.LazyConvTranspose3d(3, 2)|nn.MaxPool1d(2)
+nn.MaxPool2d(3, 2, 1, return_indices=True)|nn.MaxPool3d((1, 2, 2), ceil_mode=True)|nn.MaxUnpool1d(2)
+nn.MaxUnpool2d(2, padding=1)|nn.MaxUnpool3d(2)|nn.AvgPool1d(2)
+nn.AvgPool2d(2, divisor_override=3, count_include_pad=False)|nn.AvgPool3d(2)
+nn.LPPool1d(1.5, 3, stride=2, ceil_mode=True)|nn.LPPool2d(2, 3)|nn.LPPool3d(2, 3)|nn.AdaptiveAvgPool1d(3)
+nn.AdaptiveAvgPool2d((1, None))|nn.AdaptiveAvgPool3d(2)|nn.AdaptiveMaxPool1d(3)
+nn.AdaptiveMaxPool2d(3, return_indices=True)|nn.AdaptiveMaxPool3d(2)|nn.BatchNorm1d(3, bias=False)|nn.BatchNorm2d(3)
+nn.BatchNorm3d(3, affine=False, momentum=None, track_running_stats=False)|nn.LazyBatchNorm1d()
+nn.LazyBatchNorm2d(momentum=None)|nn.LazyBatchNorm3d()|nn.InstanceNorm1d(4)|nn.InstanceNorm2d(4, affine=True)
+nn.InstanceNorm3d(4, track_running_stats=True)|nn.LazyInstanceNorm1d()|nn.LazyInstanceNorm2d()
+nn.LazyInstanceNorm3d(affine=False)|nn.LayerNorm([3, 4])|nn.LayerNorm(3, bias=False)
+nn.LayerNorm(3, elementwise_affine=False)|nn.GroupNorm(2, 4)|nn.GroupNorm(2, 4, affine=False)
+nn.GroupNorm(2, 4, bias=False)|nn.RMSNorm(4)|nn.RMSNorm((4, 3), eps=1e-3)|nn.RMSNorm(4, elementwise_affine=False)
+nn.LocalResponseNorm(3)|nn.Dropout(0.3)|nn.Dropout1d()|nn.Dropout2d()|nn.Dropout3d()|nn.AlphaDropout(0.2, True)
+nn.FeatureAlphaDropout()|nn.Embedding(30, 4)
+nn.Embedding(3, 4, padding_idx=-1, max_norm=1, scale_grad_by_freq=True, sparse=True, norm_type=3.)
+nn.EmbeddingBag(3, 4)
+nn.EmbeddingBag(3, 4, mode='sum', max_norm=2., padding_idx=1, scale_grad_by_freq=True, include_last_offset=True)
+nn.Flatten()|nn.Unflatten(1, (2, 3))|nn.ConstantPad1d(2, 3.5)|nn.ConstantPad2d(2, 1)|nn.ConstantPad3d(1, 2)
+nn.ZeroPad1d(1)|nn.ZeroPad2d(1)|nn.ZeroPad3d(1)|nn.ReflectionPad1d(1)|nn.ReflectionPad2d((1, 2, 3, 4))
+nn.ReflectionPad3d(1)|nn.ReplicationPad1d((1, 2))|nn.ReplicationPad2d(1)|nn.ReplicationPad3d(2)|nn.CircularPad1d(2)
+nn.CircularPad2d(2)|nn.CircularPad3d(2)|nn.Upsample(size=(3, 4), mode='bilinear', align_corners=True)
+nn.Upsample(scale_factor=(2, 3))|nn.UpsamplingBilinear2d(scale_factor=2)|nn.UpsamplingNearest2d(size=3)
+nn.PixelShuffle(2)|nn.PixelUnshuffle(3)|nn.Fold((4, 5), 2)|nn.Unfold(2, padding=1)|nn.PairwiseDistance()
+nn.CosineSimilarity()|nn.ChannelShuffle(2)|nn.Threshold(0.1, 20)|nn.Threshold(0.1, 20, True)|nn.ReLU()|nn.ReLU(True)
+nn.RReLU()|nn.RReLU(inplace=True)|nn.Hardtanh()|nn.Hardtanh(-2, 2, inplace=True)|nn.ReLU6()|nn.ReLU6(True)
+nn.Sigmoid()|nn.Hardsigmoid(True)|nn.Tanh()|nn.SiLU()|nn.SiLU(True)|nn.Mish(True)|nn.Hardswish(True)|nn.ELU(2, True)
+nn.CELU()|nn.CELU(2, True)|nn.SELU(True)|nn.GLU()|nn.GELU('tanh')|nn.Hardshrink()|nn.LeakyReLU(0.2, True)
+nn.LogSigmoid()|nn.Softplus()|nn.Softshrink(0.3)|nn.PReLU(3)|nn.Softsign()|nn.Tanhshrink()|nn.Softmin(1)|nn.Softmax()
+nn.Softmax2d()|nn.LogSoftmax(dim=-1)|nn.L1Loss()|nn.MSELoss(reduction='sum')|nn.SmoothL1Loss(beta=2)
+nn.HuberLoss(delta=2)|nn.BCELoss()|nn.BCEWithLogitsLoss()|nn.NLLLoss(ignore_index=3)
+nn.CrossEntropyLoss(label_smoothing=0.1)|nn.KLDivLoss(log_target=True)|nn.PoissonNLLLoss()
+nn.GaussianNLLLoss(full=True)|nn.HingeEmbeddingLoss()|nn.MarginRankingLoss(0.2)|nn.CosineEmbeddingLoss()
+nn.TripletMarginLoss()|nn.TripletMarginWithDistanceLoss()|nn.MultiMarginLoss(p=2)|nn.MultiLabelMarginLoss()
+nn.MultiLabelSoftMarginLoss()|nn.SoftMarginLoss()
+nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 2), nn.Dropout()))|nn.Sequential()
+nn.ModuleList([])|nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.ReLU())])
+nn.ModuleDict({'a': nn.ReLU(), 'b': nn.Tanh()})
 """
 EXPRESSIONS = [text.strip() for line in LAYERS.strip().split("\n") for text in line.split("|")]
 MISSING = {
-    "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "Container", "CrossMapLRN2d", "DataParallel", "FractionalMaxPool2d",
-    "FractionalMaxPool3d", "GRU", "GRUCell", "LSTM", "LSTMCell", "LinearCrossEntropyLoss", "MultiheadAttention", "RNN", "RNNBase",
-    "RNNCell", "RNNCellBase", "SyncBatchNorm", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
-    "TransformerEncoder", "TransformerEncoderLayer",
+    "AdaptiveLogSoftmaxWithLoss",
+    "CTCLoss",
+    "Container",
+    "CrossMapLRN2d",
+    "DataParallel",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
+    "GRU",
+    "GRUCell",
+    "LSTM",
+    "LSTMCell",
+    "LinearCrossEntropyLoss",
+    "MultiheadAttention",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
+    "SyncBatchNorm",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
 }
 
 
@@ -82,7 +114,9 @@ def test_layer(expression: str) -> None:
 
 def layer_classes() -> list[str]:
     return sorted(
-        name for name, cls in vars(torch.nn).items() if inspect.isclass(cls) and issubclass(cls, torch.nn.Module) and name not in MISSING
+        name
+        for name, cls in vars(torch.nn).items()
+        if inspect.isclass(cls) and issubclass(cls, torch.nn.Module) and name not in MISSING
     )
 
 
@@ -105,15 +139,40 @@ def test_class(name: str) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        "nn.Conv2d(3, 4, 3, groups=2)", "nn.Conv2d(2, 3, 3, groups=2)", "nn.Conv2d(2, 2, 3, groups=0)", "nn.Conv2d(2, 2, 3, padding='x')",
-        "nn.Conv2d(2, 2, 3, 2, padding='same')", "nn.Conv2d(2, 2, 3, padding_mode='x')", "nn.ConvTranspose2d(2, 2, 3, padding_mode='reflect')",
-        "nn.Dropout(2)", "nn.Embedding(3, 4, 5)", "nn.EmbeddingBag(3, 4, padding_idx=-5)", "nn.GroupNorm(3, 4)", "nn.Unflatten(1, 3)",
-        "nn.Unflatten(1, ('a',))", "nn.Hardtanh(2, 1)", "nn.Bilinear(0, 1, 1)", "nn.HuberLoss(delta='a')", "nn.TripletMarginLoss(0)",
-        "nn.MultiMarginLoss(p=3)", "nn.ReLU(1, 2)", "nn.Sigmoid(1)", "nn.Linear(1)", "nn.BatchNorm2d(3)(t.ones(2, 2))",
-        "nn.BatchNorm1d(3)(t.ones(3))", "nn.InstanceNorm2d(3)(t.ones(3, 3))", "nn.InstanceNorm1d(3, affine=True)(t.ones(2, 4, 3))",
-        "nn.CircularPad2d(1)(t.ones(3))", "nn.Softmax2d()(t.ones(3))", "nn.LazyConv2d(2, 2)(t.ones(2))",
-        "nn.ConvTranspose1d(2, 2, 2)(t.ones(1, 2, 5), [9])", "nn.ConvTranspose1d(2, 2, 2)(t.ones(1, 2, 5), [9, 1, 1, 1])",
-        "nn.Embedding.from_pretrained(t.ones(2))", "nn.Sequential(nn.ReLU)", "nn.ModuleList(3)", "nn.Embedding(3, 4, _weight=t.ones(2, 2))",
+        "nn.Conv2d(3, 4, 3, groups=2)",
+        "nn.Conv2d(2, 3, 3, groups=2)",
+        "nn.Conv2d(2, 2, 3, groups=0)",
+        "nn.Conv2d(2, 2, 3, padding='x')",
+        "nn.Conv2d(2, 2, 3, 2, padding='same')",
+        "nn.Conv2d(2, 2, 3, padding_mode='x')",
+        "nn.ConvTranspose2d(2, 2, 3, padding_mode='reflect')",
+        "nn.Dropout(2)",
+        "nn.Embedding(3, 4, 5)",
+        "nn.EmbeddingBag(3, 4, padding_idx=-5)",
+        "nn.GroupNorm(3, 4)",
+        "nn.Unflatten(1, 3)",
+        "nn.Unflatten(1, ('a',))",
+        "nn.Hardtanh(2, 1)",
+        "nn.Bilinear(0, 1, 1)",
+        "nn.HuberLoss(delta='a')",
+        "nn.TripletMarginLoss(0)",
+        "nn.MultiMarginLoss(p=3)",
+        "nn.ReLU(1, 2)",
+        "nn.Sigmoid(1)",
+        "nn.Linear(1)",
+        "nn.BatchNorm2d(3)(t.ones(2, 2))",
+        "nn.BatchNorm1d(3)(t.ones(3))",
+        "nn.InstanceNorm2d(3)(t.ones(3, 3))",
+        "nn.InstanceNorm1d(3, affine=True)(t.ones(2, 4, 3))",
+        "nn.CircularPad2d(1)(t.ones(3))",
+        "nn.Softmax2d()(t.ones(3))",
+        "nn.LazyConv2d(2, 2)(t.ones(2))",
+        "nn.ConvTranspose1d(2, 2, 2)(t.ones(1, 2, 5), [9])",
+        "nn.ConvTranspose1d(2, 2, 2)(t.ones(1, 2, 5), [9, 1, 1, 1])",
+        "nn.Embedding.from_pretrained(t.ones(2))",
+        "nn.Sequential(nn.ReLU)",
+        "nn.ModuleList(3)",
+        "nn.Embedding(3, 4, _weight=t.ones(2, 2))",
     ],
 )
 def test_errors(expression: str) -> None:
@@ -124,7 +183,12 @@ def test_errors(expression: str) -> None:
 
 
 def test_legacy_reduction_arguments() -> None:
-    for arguments in ({"size_average": False}, {"reduce": False}, {"size_average": True}, {"reduce": True, "size_average": False}):
+    for arguments in (
+        {"size_average": False},
+        {"reduce": False},
+        {"size_average": True},
+        {"reduce": True, "size_average": False},
+    ):
         with pytest.warns(UserWarning, match="size_average and reduce args") as ours:
             loss = nn.MSELoss(**arguments)
         with pytest.warns(UserWarning) as theirs:

@@ -72,7 +72,10 @@ def test_not_strict() -> None:
     state = model.state_dict()
     state["more"] = state.pop("bias")
     result = model.load_state_dict(state, strict=False)
-    assert result == (["bias"], ["more"]) and repr(result) == "_IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['more'])"
+    assert (
+        result == (["bias"], ["more"])
+        and repr(result) == "_IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['more'])"
+    )
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
         nn.Linear(3, 3).load_state_dict(nn.Linear(2, 3).state_dict(), strict=False)
 
@@ -84,7 +87,9 @@ def test_hints() -> None:
     text = message(rushlight, net(rushlight), wrapped)
     assert 'start with "module." (added by DataParallel)' in text and 'k.removeprefix("module.")' in text
     assert "torch.compile" in message(rushlight, net(rushlight), {"_orig_mod." + k: v for k, v in state.items()})
-    assert 'load_state_dict(checkpoint["model_state_dict"])' in message(rushlight, net(rushlight), {"model_state_dict": state, "epoch": 3})
+    assert 'load_state_dict(checkpoint["model_state_dict"])' in message(
+        rushlight, net(rushlight), {"model_state_dict": state, "epoch": 3}
+    )
     outer = nn.ModuleDict({"body": net(rushlight)})
     assert 'The model\'s keys start with "body."' in message(rushlight, outer, state)
     with pytest.raises(TypeError, match=r"value\.state_dict\(\)"):
@@ -120,7 +125,7 @@ def test_batchnorm_before_version_2() -> None:
     full = nn.BatchNorm1d(2).state_dict()
     assert full._metadata[""]["version"] == 2
     del full["num_batches_tracked"]
-    assert "Missing key(s) in state_dict: \"num_batches_tracked\"" in message(rushlight, layer, full)
+    assert 'Missing key(s) in state_dict: "num_batches_tracked"' in message(rushlight, layer, full)
 
 
 def test_instancenorm_from_before_running_stats_became_optional() -> None:
@@ -157,7 +162,8 @@ def test_extra_state() -> None:
     del state["0._extra_state"]
     assert 'Missing key(s) in state_dict: "0._extra_state"' in message(rushlight, model, state)
     assert 'Unexpected key(s) in state_dict: "_extra_state"' in message(
-        rushlight, nn.Linear(1, 1), {**nn.Linear(1, 1).state_dict(), "_extra_state": 1})
+        rushlight, nn.Linear(1, 1), {**nn.Linear(1, 1).state_dict(), "_extra_state": 1}
+    )
     with pytest.raises(RuntimeError, match="get_extra_state"):
         nn.Linear(1, 1).get_extra_state()
 
@@ -165,10 +171,16 @@ def test_extra_state() -> None:
 def test_hooks() -> None:
     model = nn.Linear(1, 2)
     log: list[Any] = []
+
+    def drop_bias(module: Any, state: Any, prefix: str, metadata: Any) -> None:
+        del state[prefix + "bias"]
+
     handles = [
         model.register_state_dict_pre_hook(lambda module, prefix, keep: log.append(("pre", prefix, keep))),
-        model.register_state_dict_post_hook(lambda module, state, prefix, meta: state.pop(prefix + "bias") and None),
-        model.register_load_state_dict_pre_hook(lambda module, state, prefix, *rest: state.setdefault(prefix + "bias", module.bias)),
+        model.register_state_dict_post_hook(drop_bias),
+        model.register_load_state_dict_pre_hook(
+            lambda module, state, prefix, *rest: state.setdefault(prefix + "bias", module.bias)
+        ),
         model.register_load_state_dict_post_hook(lambda module, keys: log.append(keys.unexpected_keys.clear())),
     ]
     state = nn.Sequential(model).state_dict(prefix="p.")

@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import sys
-import traceback
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from rushlight.core.modes import Override, local, refresh
 from rushlight.core.node import Node
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 
+_PACKAGE: Final = str(Path(__file__).parent.parent)
+
 
 def remember_forward(op: Any, inputs: tuple[Any, ...], outputs: Any) -> None:
-    """A listener: notes on each node the stack of the call that made it."""
+    """A listener: notes on each node the stack of the call that made it, and the node whose derivative it is part of."""
     for out in outputs if isinstance(outputs, tuple) else (outputs,):
         if isinstance(out, TensorBase) and out._grad_fn is not None:
-            out._grad_fn.metadata.setdefault("traceback_", traceback.format_stack(sys._getframe(2))[-8:])
+            remember_node(out._grad_fn)
+
+
+def remember_node(node: Node) -> None:
+    """Note on a fresh node where it was made."""
+    notes = node.metadata
+    if "traceback_" not in notes:
+        notes["traceback_"] = traceback.format_list(user_frames())
+        notes["parent_"] = None if local.walk is None else local.walk.current
+
+
+def user_frames() -> list[traceback.FrameSummary]:
+    """The stack down to the call into this package."""
+    frames = traceback.extract_stack()
+    inside = next((i for i, frame in enumerate(frames) if frame.filename.startswith(_PACKAGE)), len(frames))
+    return list(frames[:inside])
 
 
 def check_anomaly(node: Node, grads: tuple[Any, ...]) -> None:
-    """Raise when a derivative returned NaN, with the forward call that made its node."""
+    """Raise when a derivative returned NaN."""
     if not local.check_nan:
         return
     for i, g in enumerate(grads):
-        if g is not None and bool(g.isnan().any()):
-            stack = "".join(node.metadata.get("traceback_", ["  (recorded outside anomaly mode)\n"]))
-            warnings.warn(
-                f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{stack}", UserWarning, stacklevel=2
-            )
+        if g is not None and bool(g.detach().isnan().any()):
             raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+
+
+def report_anomaly(node: Node) -> None:
+    """Warn with the forward call that made the node whose derivative failed, and with those that led to that call."""
+    stack = "".join(node.metadata.get("traceback_", ["  (the forward pass ran outside anomaly mode)\n"]))
+    text = f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{stack}"
+    parent = node.metadata.get("parent_")
+    while parent is not None:
+        stack = "".join(parent.metadata.get("traceback_", ["  (that forward pass ran outside anomaly mode)\n"]))
+        text += (
+            f"\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that induced the previous "
+            f"calculation:\n{stack}"
+        )
+        parent = parent.metadata.get("parent_")
+    warnings.warn(text, UserWarning, stacklevel=2)
 
 
 class detect_anomaly(Override):
@@ -45,9 +73,11 @@ class detect_anomaly(Override):
     def __enter__(self) -> detect_anomaly:
         warnings.warn(
             "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+            UserWarning,
             stacklevel=2,
         )
-        self.values["listeners"] = (*local.listeners, remember_forward)
+        others = tuple(x for x in local.listeners if x is not remember_forward)
+        self.values["listeners"] = (*others, remember_forward)
         super().__enter__()
         return self
 
@@ -79,4 +109,4 @@ def is_anomaly_check_nan_enabled() -> bool:
     return local.check_nan
 
 
-fill(check_anomaly=check_anomaly)
+fill(check_anomaly=check_anomaly, report_anomaly=report_anomaly)

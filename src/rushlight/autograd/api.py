@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from rushlight.autograd.engine import run_backward
-from rushlight.base.dtypes import FLOATING
-from rushlight.core.node import Edge, Node
+from rushlight.core.node import Edge, GradientEdge
+from rushlight.core.primitive import wants_grad
 from rushlight.core.tensor import TensorBase, attach
-from rushlight.ops.creation import ones_like, zeros_like
+from rushlight.ops.creation import ones, zeros
 from rushlight.ops.shape import stack
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, TensorBase) or not isinstance(value, Sequence) else tuple(value)
+def _as_tuple(value: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(value, (TensorBase, GradientEdge)) or value is None:
+        return (value,)
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"{what} must be a Tensor or a sequence of Tensors, got {type(value).__name__}") from None
 
 
 def _root(output: Any, i: int) -> Edge:
     """The edge a backward pass starts from; says why when there is none."""
-    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Node):
-        return output[0], output[1]  # a GradientEdge
+    if isinstance(output, GradientEdge):
+        return output.node, output.output_nr
     if not isinstance(output, TensorBase):
-        raise TypeError(f"backward(): element {i} of tensors must be a Tensor, got {type(output).__name__}")
-    if not output.requires_grad:
+        raise TypeError(f"element {i} of tensors must be a Tensor or a GradientEdge, got {type(output).__name__}")
+    if not wants_grad(output):
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
             "gradient, or it was computed inside no_grad(), from detached tensors, or by an operation without derivative such as "
@@ -34,50 +39,41 @@ def _root(output: Any, i: int) -> Edge:
     return output.edge()
 
 
-def _cotangent(output: Any, given: Any, create_graph: bool, i: int) -> Any:
+def _cotangent(edge: Edge, given: Any, i: int) -> Any:
     """The cotangent to start with: the one given, checked, or one for a scalar."""
+    meta = edge[0].metas[edge[1]]
     if given is None:
-        if not isinstance(output, TensorBase):
-            shape = output[0].metas[output[1]].shape
-        else:
-            shape = output._shape
-        if shape and max(shape) != 1 or 0 in shape:
+        if prod(meta.shape) != 1:
             raise RuntimeError(
-                f"grad can be implicitly created only for scalar outputs, but this one has shape {list(shape)}. Pass "
+                f"grad can be implicitly created only for scalar outputs, but this one has shape {list(meta.shape)}. Pass "
                 "gradient= (a tensor of that shape), or reduce the output first: loss.sum().backward()"
             )
-        if isinstance(output, TensorBase):
-            if output._dtype.category > FLOATING:
-                raise RuntimeError(
-                    "grad can be implicitly created only for real scalar outputs but got "
-                    f"{output._dtype!r}: pass gradient= yourself"
-                )
-            return ones_like(output.detach())
-        raise RuntimeError("a GradientEdge needs an explicit cotangent: pass grad_tensors / grad_outputs")
+        if meta.dtype.is_complex:
+            raise RuntimeError(
+                f"grad can be implicitly created only for real scalar outputs but got {meta.dtype!r}: pass gradient= yourself"
+            )
+        return ones(meta.shape, dtype=meta.dtype, device=meta.device)
     if not isinstance(given, TensorBase):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(given).__name__}")
-    shape = output._shape if isinstance(output, TensorBase) else output[0].metas[output[1]].shape
-    if given._shape != shape:
+    if given._shape != meta.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of "
-            f"torch.Size({list(shape)})."
+            f"torch.Size({list(meta.shape)})."
         )
-    if isinstance(output, TensorBase) and (given._dtype.is_complex != output._dtype.is_complex):
+    if given._dtype.is_complex != meta.dtype.is_complex:
         raise RuntimeError(
             "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
-            f"grad_output[{i}] has a dtype of {given._dtype!r} and output[{i}] has a dtype of {output._dtype!r}."
+            f"grad_output[{i}] has a dtype of {given._dtype!r} and output[{i}] has a dtype of {meta.dtype!r}."
         )
     return given
 
 
-def _starts(outputs: tuple[Any, ...], grads: Any, create_graph: bool, name: str) -> tuple[list[Edge], list[Any]]:
-    given = (None,) * len(outputs) if grads is None else _as_tuple(grads)
+def _starts(outputs: tuple[Any, ...], grads: Any) -> tuple[list[Edge], list[Any]]:
+    given = (None,) * len(outputs) if grads is None else _as_tuple(grads, "the gradients")
     if len(given) != len(outputs):
-        raise RuntimeError(
-            f"got {len(outputs)} tensors and {len(given)} gradients for {name}(); give one gradient (or None) a tensor"
-        )
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) for each tensor")
     roots = [_root(output, i) for i, output in enumerate(outputs)]
-    return roots, [_cotangent(o, g, create_graph, i) for i, (o, g) in enumerate(zip(outputs, given, strict=True))]
+    return roots, [_cotangent(edge, g, i) for i, (edge, g) in enumerate(zip(roots, given, strict=True))]
 
 
 def backward(
@@ -100,30 +96,43 @@ def backward(
     """
     if grad_variables is not None:
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
-        grad_tensors = grad_variables if grad_tensors is None else grad_tensors
-    outputs = _as_tuple(tensors)
+        if grad_tensors is not None:
+            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`")
+        grad_tensors = grad_variables
+    if create_graph:
+        warnings.warn(_CYCLE, UserWarning, stacklevel=2)
+    _backward(tensors, grad_tensors, retain_graph, create_graph, inputs)
+
+
+_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can "
+    "cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this "
+    "function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid the leak."
+)
+
+
+def _backward(tensors: Any, grad_tensors: Any, retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+    outputs = _as_tuple(tensors, "tensors")
     edges = None
     if inputs is not None:
-        given = _as_tuple(inputs)
+        given = _as_tuple(inputs, "inputs")
         if not given:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         edges = [_input_edge(t, i) for i, t in enumerate(given)]
-    roots, cotangents = _starts(outputs, grad_tensors, create_graph, "backward")
+        for t in given:
+            if isinstance(t, TensorBase):
+                t.retain_grad()
+    roots, cotangents = _starts(outputs, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
-    found = run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges)
-    if inputs is not None:
-        for t, g in zip(_as_tuple(inputs), found, strict=True):
-            if t.grad_fn is not None and g is not None and not t.retains_grad:
-                meta = t.autograd_meta()
-                meta.grad = g if meta.grad is None else meta.grad + g
+    run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges)
 
 
 def _input_edge(t: Any, i: int) -> Edge:
-    if isinstance(t, tuple) and len(t) == 2 and isinstance(t[0], Node):
-        return t[0], t[1]
+    if isinstance(t, GradientEdge):
+        return t.node, t.output_nr
     if not isinstance(t, TensorBase):
-        raise TypeError(f"inputs[{i}] must be a Tensor, got {type(t).__name__}")
-    if not t.requires_grad:
+        raise TypeError(f"inputs[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}")
+    if not wants_grad(t):
         raise RuntimeError(
             f"One of the differentiated Tensors does not require grad: inputs[{i}] of shape {list(t._shape)}. Set "
             "requires_grad=True on it before computing the outputs."
@@ -164,24 +173,27 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
     unused_ok = materialize_grads if allow_unused is None else allow_unused
-    ins = _as_tuple(inputs)
-    outs = _as_tuple(outputs)
+    ins = _as_tuple(inputs, "inputs")
+    if not ins:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    outs = _as_tuple(outputs, "outputs")
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        return _batched(outs, ins, _as_tuple(grad_outputs), keep, create_graph, unused_ok, materialize_grads)
+        return _batched(outs, ins, _as_tuple(grad_outputs, "grad_outputs"), keep, create_graph, unused_ok, materialize_grads)
     edges = [_input_edge(t, i) for i, t in enumerate(ins)]
-    roots, cotangents = _starts(outs, grad_outputs, create_graph, "grad")
-    found = run_backward(
-        roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges, accumulate=False
-    )
-    for i, g in enumerate(found):
-        if g is None and not unused_ok:
+    roots, cotangents = _starts(outs, grad_outputs)
+    found = run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges, accumulate=False)
+    for i, (g, edge) in enumerate(zip(found, edges, strict=True)):
+        if g is not None:
+            continue
+        meta = edge[0].metas[edge[1]]
+        if not unused_ok:
             raise RuntimeError(
-                f"One of the differentiated Tensors appears to not have been used in the graph: inputs[{i}] of shape "
-                f"{list(ins[i]._shape)}. Set allow_unused=True if this is the desired behavior."
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph: inputs[{i}] of shape "
+                f"{list(meta.shape)}. Set allow_unused=True if this is the desired behavior."
             )
-        if g is None and materialize_grads:
-            found[i] = zeros_like(ins[i])
+        if materialize_grads:
+            found[i] = zeros(meta.shape, dtype=meta.dtype, device=meta.device)
     return tuple(found)
 
 
@@ -194,6 +206,15 @@ def _batched(
     unused_ok: bool,
     materialize: bool,
 ) -> tuple[Any, ...]:
+    if len(grads) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients; give one gradient (or None) for each tensor")
+    for i, (g, out) in enumerate(zip(grads, outputs, strict=True)):
+        if g is not None and isinstance(out, TensorBase) and g._shape[1:] != out._shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The sizes "
+                f"of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
+            )
     sizes = {g._shape[0] for g in grads if g is not None}
     if len(sizes) != 1:
         raise RuntimeError("is_grads_batched=True needs cotangents with one common leading batch dimension")
@@ -217,7 +238,9 @@ def tensor_backward(
     self: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
 ) -> None:
     """Add the gradient of this tensor to `.grad` of the leaves it was computed from; see `autograd.backward`."""
-    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+    if create_graph:
+        warnings.warn(_CYCLE, UserWarning, stacklevel=2)
+    _backward(self, gradient, retain_graph, create_graph, inputs)
 
 
 attach("backward", tensor_backward)

@@ -10,15 +10,15 @@ without a copy, so two leaves never share memory, nor a leaf and the caller.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
+from rushlight.core.hooks import HookDict
 from rushlight.core.modes import local, set_grad
-from rushlight.core.node import RELEASED, AccumulateGrad, Edge, Meta, Node
-from rushlight.core.tensor import T, array_of, is_tensor
-
-Capture = Callable[[Any], None]
+from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput
+from rushlight.core.table import T
+from rushlight.core.tensor import is_tensor, numpy_strides
 
 
 class Arriving:
@@ -43,26 +43,32 @@ class Walk:
     def __init__(
         self,
         roots: Sequence[Edge],
-        captures: dict[tuple[Node, int], int] | None,
+        inputs: Sequence[Edge] | None,
         accumulate: bool,
         retain_graph: bool,
         create_graph: bool,
     ) -> None:
-        self.captures = captures or {}
-        self.captured: list[Any] = [None] * len(self.captures)
         self.accumulate = accumulate
         self.retain_graph = retain_graph
         self.create_graph = create_graph
+        self.captures: dict[Edge, Any] = dict.fromkeys(inputs or ()) if not accumulate else {}
         self.arriving: dict[Node, Arriving] = {}
         self.ready: list[tuple[int, int, Node]] = []
         self.waiting = count_dependencies(roots)
-        self.wanted = None if captures is None else leading_to(self.waiting, {node for node, _ in captures})
+        # With `inputs`: the nodes that must run, and those that are run or looked at.
+        self.wanted: set[Node] | None = None
+        self.reached: set[Node] | None = None
+        if inputs is not None:
+            targets = {node for node, _ in inputs}
+            self.wanted = leading_to(self.waiting, targets)
+            if accumulate:
+                self.wanted |= targets
+            self.reached = self.wanted | targets
+        self.current: Node | None = None  # the node that runs now
 
     def reaches(self, node: Node | None) -> bool:
         """Whether `node` gets cotangents in this pass."""
-        return node in self.waiting and (
-            self.wanted is None or node in self.wanted or any(key[0] is node for key in self.captures)
-        )
+        return node in self.waiting and (self.reached is None or node in self.reached)
 
     def send(self, edge: Edge, g: Any, owned: bool) -> None:
         """A cotangent arrives over `edge`."""
@@ -71,12 +77,6 @@ class Walk:
         if box is None:
             box = self.arriving[node] = Arriving(len(node.metas))
         box.add(nr, g, owned)
-
-    def release(self, node: Node) -> None:
-        """One of the cotangents that `node` waits for has arrived (or will never)."""
-        left = self.waiting[node] = self.waiting[node] - 1
-        if left == 0:
-            self.enqueue(node)
 
     def enqueue(self, node: Node) -> None:
         """Let `node` run: leaves first, then the latest recorded."""
@@ -87,67 +87,65 @@ class Walk:
         """Run every ready node until none is left."""
         ready, arriving = self.ready, self.arriving
         while ready:
-            node = heapq.heappop(ready)[2]
+            node = self.current = heapq.heappop(ready)[2]
             box = arriving.pop(node, None)
-            if box is not None:
-                self.visit(node, box)
-            else:
-                self.pass_on(node, ())
+            self.visit(node, Arriving(len(node.metas)) if box is None else box)
 
     def visit(self, node: Node, box: Arriving) -> None:
         """Run hooks, captures and the node itself; send the results on."""
-        if node.tensor_hooks is not None:
-            run_tensor_hooks(node, box)
-        if node.retained is not None:
-            keep_retained(node, box)
-        if self.captures:
-            for nr in range(len(box.grads)):
-                slot = self.captures.get((node, nr))
-                if slot is not None:
-                    self.capture(node, box, nr, slot)
-        if isinstance(node, AccumulateGrad):
-            if self.accumulate and (self.wanted is None or node in self.wanted):
-                accumulate(node, box.grads[0], box.owned[0], self.create_graph)
+        runs = self.wanted is None or node in self.wanted
+        if runs and self.captures:  # as torch: where the node runs too, what is captured is what its hooks have not changed yet
+            self.capture(node, box)
+        run_tensor_hooks(node, box)
+        if not runs:
+            self.capture(node, box)
             return
-        if self.wanted is not None and node not in self.wanted:
-            self.pass_on(node, ())
+        if isinstance(node, AccumulateGrad):
+            if self.accumulate:
+                accumulate(node, box.grads[0], box.owned[0], self.create_graph)
             return
         grads = tuple(box.grads)
         if node.pre_hooks:
             grads = run_pre_hooks(node, grads)
-        found = node.run(grads) if any(g is not None for g in grads) else (None,) * len(node.edges)
-        if len(found) != len(node.edges):
-            raise RuntimeError(
-                f"{node.name()} returned {len(found)} gradients, expected one for each of its {len(node.edges)} inputs"
-            )
+        if node.runs_without_cotangent or any([g is not None for g in grads]):
+            found = node.run(grads)
+            if len(found) != len(node.edges):
+                raise RuntimeError(
+                    f"{node.name()} returned {len(found)} gradients, expected one for each of its {len(node.edges)} inputs"
+                )
+            fitted = fit_all(node, found)
+        else:
+            fitted = (None,) * len(node.edges)
         if node.hooks:
-            found = run_hooks(node, found, grads)
+            fitted = fit_all(node, run_hooks(node, fitted, grads))
         if local.anomaly:
-            T.check_anomaly(node, found)
-        owned = ownership(node, found, box)
+            T.check_anomaly(node, fitted)
+        owned = ownership(node, fitted, box)
         if not self.retain_graph:
             node.release()
-        self.pass_on(node, tuple(zip(found, owned, strict=True)))
+        self.pass_on(node, fitted, owned)
 
-    def capture(self, node: Node, box: Arriving, nr: int, slot: int) -> None:
-        """Hand a cotangent to `autograd.grad`, after the leaf's own hooks."""
-        g = box.grads[nr]
-        if isinstance(node, AccumulateGrad) and not self.accumulate:
-            g = run_leaf_hooks(node.variable, g)
-        box.owned[nr] = False
-        self.captured[slot] = g
+    def capture(self, node: Node, box: Arriving) -> None:
+        """Keep what arrived for `autograd.grad`."""
+        for nr, g in enumerate(box.grads):
+            if (node, nr) in self.captures:
+                self.captures[node, nr] = g
+                box.owned[nr] = False
 
-    def pass_on(self, node: Node, results: tuple[tuple[Any, bool], ...]) -> None:
-        """Send the results over the node's edges and release those who wait."""
-        for i, edge in enumerate(node.edges):
-            if edge is None or edge[0] not in self.waiting:
+    def pass_on(self, node: Node, grads: tuple[Any, ...], owned: Sequence[bool]) -> None:
+        """Send the results over the node's edges; let those run for which nothing more can arrive."""
+        waiting, reached = self.waiting, self.reached
+        for edge, g, alone in zip(node.edges, grads, owned, strict=True):
+            if edge is None:
                 continue
-            if results:
-                g, owned = results[i]
-                if g is not None:
-                    fitted = fit(g, edge[0].metas[edge[1]], node, i)
-                    self.send(edge, fitted, owned or fitted is not g)
-            self.release(edge[0])
+            target = edge[0]
+            if reached is not None and target not in reached:
+                continue
+            if g is not None:
+                self.send(edge, g, alone)
+            left = waiting[target] = waiting[target] - 1
+            if left == 0:
+                self.enqueue(target)
 
 
 def count_dependencies(roots: Sequence[Edge]) -> dict[Node, int]:
@@ -168,25 +166,41 @@ def count_dependencies(roots: Sequence[Edge]) -> dict[Node, int]:
 
 
 def leading_to(nodes: dict[Node, int], targets: set[Node]) -> set[Node]:
-    """The nodes that must run so that the targets get their cotangents: those with an edge towards one of them."""
+    """The nodes that must run so that the targets get their cotangents: those with a path to one of them."""
     into: dict[Node, list[Node]] = {}
     for node in nodes:
         for edge in node.edges:
             if edge is not None:
                 into.setdefault(edge[0], []).append(node)
-    wanted = {target for target in targets if isinstance(target, AccumulateGrad)}
-    stack, seen = list(targets), set(targets)
+    wanted: set[Node] = set()
+    stack = list(targets)
     while stack:
         for node in into.get(stack.pop(), ()):
-            wanted.add(node)
-            if node not in seen:
-                seen.add(node)
+            if node not in wanted:
+                wanted.add(node)
                 stack.append(node)
     return wanted
 
 
-def fit(g: Any, meta: Meta, node: Node, i: int) -> Any:
+def fit_all(node: Node, found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The results of `node` as the receivers want them; None where nobody does."""
+    fitted: list[Any] = []
+    for i, (g, edge) in enumerate(zip(found, node.edges, strict=True)):
+        if g is None or edge is None:
+            fitted.append(None)
+            continue
+        meta = edge[0].metas[edge[1]]
+        if g._dtype is not meta.dtype or g._shape != meta.shape or g._device is not meta.device:
+            g = fit(g, meta, node, i)
+        fitted.append(g)
+    return tuple(fitted)
+
+
+def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
     """`g` summed and cast to what the receiving output is: rules may return the broadcast shape and promoted dtype."""
+    source = "" if node is None else f"Function {node.name()} returned an "
+    if g._device is not meta.device and g._device.type != meta.device.type and (g._shape or g._device.type != "cpu"):
+        raise RuntimeError(f"{source}invalid gradient at index {i} - expected device {meta.device} but got {g._device}")
     if g._dtype is not meta.dtype:
         if g._dtype.category == COMPLEX and meta.dtype.category != COMPLEX:
             g = g.real
@@ -196,23 +210,20 @@ def fit(g: Any, meta: Meta, node: Node, i: int) -> Any:
             g = g.sum_to_size(meta.shape)
         except RuntimeError:
             raise RuntimeError(
-                f"Function {node.name()} returned an invalid gradient at index {i} - got {list(g._shape)} but expected "
-                f"shape compatible with {list(meta.shape)}"
+                f"{source}invalid gradient at index {i} - got {list(g._shape)} but expected shape compatible with "
+                f"{list(meta.shape)}"
             ) from None
-    if g._device is not meta.device and g._device.type != meta.device.type:
-        raise RuntimeError(
-            f"Function {node.name()} returned an invalid gradient at index {i} - expected device {meta.device} but got "
-            f"{g._device}"
-        )
     return g
 
 
 def ownership(node: Node, found: tuple[Any, ...], box: Arriving) -> list[bool]:
     """Which results nobody else can hold: fresh ones, and arrived ones the engine owned and that are passed on once."""
-    if node.op is None or node.hooks or node.pre_hooks:
+    if node.op is None or node.hooks or node.pre_hooks or not local.plain:
         return [False] * len(found)
     arrived = {id(g._storage): owned for g, owned in zip(box.grads, box.owned, strict=True) if g is not None}
-    taken = {id(s._storage) for s in node.saved if is_tensor(s)} if node.saved is not RELEASED else set()
+    taken = storages_kept(node.saved)
+    if taken is None:
+        return [False] * len(found)
     storages = [id(g._storage) for g in found if g is not None]
     return [
         g is not None
@@ -224,17 +235,29 @@ def ownership(node: Node, found: tuple[Any, ...], box: Arriving) -> list[bool]:
     ]
 
 
+def storages_kept(saved: Any) -> set[int] | None:
+    """The storages that a node's saved values hold; None when hooks of the user's decide what they are."""
+    found: set[int] = set()
+    for value in saved if type(saved) is tuple else ():
+        if type(value) is Packed:
+            return None
+        if type(value) is SavedOutput:
+            value = value.alias
+        if is_tensor(value):
+            found.add(id(value._storage))
+    return found
+
+
 def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) -> None:
     """Add `g` to the leaf's `.grad`; the first one is kept without a copy when the engine owns it."""
     leaf = node.variable
     if node.pre_hooks:
         g, owned = run_pre_hooks(node, (g,))[0], False
-    hooked = run_leaf_hooks(leaf, g)
-    if hooked is not g:
-        g, owned = hooked, False
     meta = leaf.autograd_meta()
     have = meta.grad
-    if have is None:
+    if g is None:
+        pass
+    elif have is None:
         meta.grad = g if owned and not create_graph and same_layout(g, leaf) else T.clone_like(g, leaf)
     elif create_graph:
         meta.grad = T.add(have, g)
@@ -242,79 +265,94 @@ def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) ->
         T.iadd(have, g)
     if meta.post_hooks:
         for hook in tuple(meta.post_hooks.values()):
-            hook(leaf)
+            result = hook(leaf)
+            if result is not None:
+                raise TypeError(f"a post accumulate grad hook must return None, but hook returned '{type(result).__name__}'")
     if node.hooks:
         run_hooks(node, (), (g,))
 
 
 def same_layout(g: Any, leaf: Any) -> bool:
-    """Whether `g` is dense in the strides of its leaf (a hidden layout reports them by construction)."""
+    """Whether `g` lies in memory as its leaf reports to (a hidden layout is reported as row-major)."""
     if g._requires_grad:
         return False
-    return g._array is None or leaf._array is None or array_of(g).strides == array_of(leaf).strides
+    a, b = g._array, leaf._array
+    return bool(a.strides == b.strides if a is not None and b is not None else numpy_strides(g) == numpy_strides(leaf))
 
 
-def check_hook_result(result: Any, g: Any) -> Any:
-    """What a tensor hook returned, or the gradient itself for None."""
+def check_hook_result(hook: Any, result: Any, g: Any) -> Any:
+    """What a hook returned in place of the gradient `g`, checked to be like it; `g` itself for None."""
     if result is None:
         return g
+    name = getattr(hook, "__name__", type(hook).__name__)
     if not is_tensor(result):
-        raise TypeError(f"a tensor hook must return None or a Tensor, got {type(result).__name__}")
-    if g is not None and result._shape != g._shape:
-        raise RuntimeError(f"hook has changed the size of value: expected {list(g._shape)}, got {list(result._shape)}")
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}': {name} must return a Tensor or None")
+    if g is None:
+        return result
+    if result._shape != g._shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value (was {list(g._shape)} got {list(result._shape)})")
+    if result._dtype is not g._dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {g._dtype!r} got {result._dtype!r})")
+    if result._device is not g._device:
+        raise RuntimeError(f"hook '{name}' has changed the device of value (was {g._device} got {result._device})")
     return result
 
 
 def run_tensor_hooks(node: Node, box: Arriving) -> None:
-    """The hooks that `Tensor.register_hook` put on outputs of `node`."""
-    assert node.tensor_hooks is not None
-    for nr, hooks in node.tensor_hooks.items():
-        for hook in tuple(hooks.values()):
-            if box.grads[nr] is not None:
-                box.grads[nr] = check_hook_result(hook(box.grads[nr]), box.grads[nr])
-                box.owned[nr] = False
+    """The hooks that `Tensor.register_hook` put on outputs of `node`, or on its leaf, and `.grad` of tensors that retain it."""
+    if isinstance(node, AccumulateGrad):
+        meta = node.variable._meta
+        if meta is not None and meta.hooks:
+            run_hooks_of_output(meta.hooks, box, 0)
+        return
+    if node.tensor_hooks is not None:
+        for nr, hooks in node.tensor_hooks.items():
+            run_hooks_of_output(hooks, box, nr)
+    if node.retained is not None:
+        keep_retained(node, box)
 
 
-def run_leaf_hooks(leaf: Any, g: Any) -> Any:
-    """The hooks that `Tensor.register_hook` put on a leaf."""
-    hooks = None if leaf._meta is None else leaf._meta.hooks
-    if hooks:
-        for hook in tuple(hooks.values()):
-            g = check_hook_result(hook(g), g)
-    return g
+def run_hooks_of_output(hooks: HookDict, box: Arriving, nr: int) -> None:
+    """The hooks on one output. They may keep what they are shown, so the engine no longer owns it."""
+    for hook in tuple(hooks.values()):
+        box.grads[nr] = check_hook_result(hook, hook(box.grads[nr]), box.grads[nr])
+        box.owned[nr] = False
 
 
 def keep_retained(node: Node, box: Arriving) -> None:
-    """`.grad` of computed tensors that asked to retain it."""
+    """`.grad` of computed tensors that asked to retain it: a copy of their own."""
     assert node.retained is not None
     for nr, reference in node.retained.items():
         tensor, g = reference(), box.grads[nr]
         if tensor is None or g is None:
             continue
         meta = tensor.autograd_meta()
-        meta.grad = g if meta.grad is None else T.add(meta.grad, g)
-        box.owned[nr] = False
+        meta.grad = g.clone() if meta.grad is None else T.add(meta.grad, g)
 
 
 def run_pre_hooks(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_prehook`."""
     for hook in tuple((node.pre_hooks or {}).values()):
-        result = hook(grads)
-        if result is not None:
-            grads = result if isinstance(result, tuple) else (result,)
+        grads = replaced(hook, hook(grads), grads)
     return grads
 
 
 def run_hooks(node: Node, found: tuple[Any, ...], grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_hook`."""
     for hook in tuple((node.hooks or {}).values()):
-        result = hook(found, grads)
-        if result is not None:
-            result = result if isinstance(result, tuple) else (result,)
-            if len(result) != len(found):
-                raise RuntimeError(f"a hook on {node.name()} returned {len(result)} gradients, expected {len(found)}")
-            found = result
+        found = replaced(hook, hook(found, grads), found)
     return found
+
+
+def replaced(hook: Any, result: Any, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a hook on a node returned in place of `grads`, checked one by one."""
+    if result is None:
+        return grads
+    result = result if isinstance(result, tuple) else (result,)
+    if len(result) != len(grads):
+        name = getattr(hook, "__name__", type(hook).__name__)
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(result)}, but expected {len(grads)})")
+    return tuple([check_hook_result(hook, r, g) for r, g in zip(result, grads, strict=True)])
 
 
 def run_backward(
@@ -328,24 +366,24 @@ def run_backward(
 ) -> list[Any]:
     """Walk back from `roots` with cotangents `grads`.
 
-    With `inputs` only what leads to them runs; the cotangents that arrive there are returned in order (None where none
-    did). With `accumulate` leaves receive theirs in `.grad`.
+    With `inputs` only what leads to them runs. With `accumulate` leaves receive their cotangents in `.grad`; without it
+    those that arrive at `inputs` are returned in order, None where none did.
     """
-    captures: dict[tuple[Node, int], int] | None = None
-    if inputs is not None:
-        captures = {}
-        for edge in inputs:
-            captures.setdefault(edge, len(captures))
     before, outer = set_grad(create_graph), local.walk
+    walk = Walk(roots, inputs, accumulate, retain_graph, create_graph)
+    local.walk = walk
     try:
-        walk = local.walk = Walk(roots, captures, accumulate, retain_graph, create_graph)
-        for edge, g in zip(roots, grads, strict=True):
-            walk.send(edge, fit(g, edge[0].metas[edge[1]], edge[0], 0), False)
-        for node in {node for node, _ in roots}:
-            if walk.waiting[node] == 0:
+        for i, (edge, g) in enumerate(zip(roots, grads, strict=True)):
+            walk.send(edge, fit(g, edge[0].metas[edge[1]], None, i), False)
+        for node in dict.fromkeys([node for node, _ in roots]):
+            if walk.waiting[node] == 0 and walk.reaches(node):
                 walk.enqueue(node)
         walk.run()
+    except Exception:
+        if local.anomaly and walk.current is not None:
+            T.report_anomaly(walk.current)
+        raise
     finally:
         set_grad(before)
         local.walk = outer
-    return [walk.captured[captures[edge]] for edge in inputs] if inputs is not None and captures is not None else []
+    return [] if inputs is None or accumulate else [walk.captures[edge] for edge in inputs]

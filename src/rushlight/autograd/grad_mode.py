@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,13 @@ class _DecoratorContext:
         return wrapped
 
     def _on_class(self, cls: Any) -> Any:
+        warnings.warn(
+            "Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
+            "methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` method and "
+            "nothing else.",
+            FutureWarning,
+            stacklevel=3,
+        )
         cls.__init__ = self(cls.__init__)
         return cls
 
@@ -96,7 +104,9 @@ class set_grad_enabled(_DecoratorContext):
     """`set_grad_enabled(False)` switches at once; used with `with` or as a decorator it switches back at the end."""
 
     def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
+        self.mode = mode
         self.before = set_grad(self.mode)
 
     def __call__(self, function: Any) -> Any:
@@ -120,7 +130,8 @@ class inference_mode(_DecoratorContext):
     """no_grad, and the tensors made inside can never be recorded or be changed in place outside."""
 
     def __new__(cls, mode: Any = True) -> Any:
-        return super().__new__(cls) if isinstance(mode, bool) else super().__new__(cls)(mode)
+        # `@inference_mode` without parentheses.
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: bool = True) -> None:
         self.mode = mode

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from rushlight.core.hooks import HookHandle
 from rushlight.core.inplace import wrote
 from rushlight.core.modes import Override, local
-from rushlight.core.node import HookHandle, Node
+from rushlight.core.node import GradientEdge, Node
 from rushlight.core.tensor import TensorBase
 
 __all__ = [
@@ -21,13 +23,6 @@ __all__ = [
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
-
-
-class GradientEdge(NamedTuple):
-    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
-
-    node: Node
-    output_nr: int
 
 
 def get_gradient_edge(tensor: Any) -> GradientEdge:
@@ -57,30 +52,54 @@ class saved_tensors_hooks:
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Inside, saved tensors are kept in host memory."""
+    """Inside, saved tensors are kept in host memory, and brought back to their device when they are needed.
+
+    Those that are there already are not copied; that they were not overwritten meanwhile is checked as always.
+    """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
+        super().__init__(_to_host, _from_host)
 
 
-class disable_saved_tensors_hooks(Override):
-    """Inside, `saved_tensors_hooks` raises `RuntimeError` with this message."""
-
-    def __init__(self, error_message: str) -> None:
-        super().__init__(saved_hooks_disabled=error_message)
+def _to_host(t: Any) -> tuple[Any, Any, int]:
+    host = t.cpu()
+    return t.device, host, host._storage.version
 
 
-class _SeveralHandles:
+def _from_host(packed: tuple[Any, Any, int]) -> Any:
+    where, host, version = packed
+    if host._storage.version != version:
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor of shape "
+            f"{list(host._shape)} that save_on_cpu keeps at version {version} is at version {host._storage.version} now"
+        )
+    return host.to(where)
+
+
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Inside, `saved_tensors_hooks` raises `RuntimeError` with this message; so does this where hooks are active already.
+
+    Also a decorator.
+    """
+    if local.saved_hooks:
+        raise RuntimeError(error_message)
+    with Override(saved_hooks_disabled=error_message):
+        yield
+
+
+class _MultiHandle:
     """Removes several hooks at once."""
 
     def __init__(self, handles: tuple[HookHandle, ...]) -> None:
         self.handles = handles
 
     def remove(self) -> None:
+        """Take all of them away."""
         for handle in self.handles:
             handle.remove()
 
-    def __enter__(self) -> _SeveralHandles:
+    def __enter__(self) -> _MultiHandle:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -91,52 +110,64 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., None], *,
     """Call `fn` once the gradients of all `tensors` are known (mode "all": with the list of them, None where the pass
     does not reach), or of the first one (mode "any": with that one), in each backward pass.
 
-    Returns a handle with `remove()`.
+    Raises `ValueError` for another mode and `RuntimeError` for a tensor that does not require a gradient. Returns a handle
+    with `remove()`.
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     for i, t in enumerate(tensors):
         if not isinstance(t, TensorBase) or not t.requires_grad:
             raise RuntimeError(f"register_multi_grad_hook: tensors[{i}] does not require a gradient")
-    state = _Arrivals(len(tensors), fn, mode == "any")
-    handles = tuple(t.register_hook(state.hook(i)) for i, t in enumerate(tensors))
-    state.nodes = [weakref.ref(t.edge()[0]) for t in tensors]
-    return _SeveralHandles(handles)
+    state = _Arrivals(tensors, fn, mode == "any")
+    return _MultiHandle(tuple(t.register_hook(state.hook(i)) for i, t in enumerate(tensors)))
 
 
 class _Arrivals:
     """Gradients that have arrived in the backward pass under way."""
 
-    def __init__(self, count: int, fn: Callable[..., None], first_only: bool) -> None:
-        self.count = count
+    def __init__(self, tensors: Sequence[Any], fn: Callable[..., None], first_only: bool) -> None:
         self.fn = fn
         self.first_only = first_only
-        self.nodes: list[Any] = []
-        self.pass_id: Any = None
+        # Weak: the hooks hold this object, and nodes and tensors hold the hooks. A leaf has a new node in each graph.
+        self.places = [weakref.ref(t if t.grad_fn is None else t.grad_fn) for t in tensors]
+        self.walk: Any = None
         self.grads: list[Any] = []
         self.expected = 0
         self.arrived = 0
 
+    def start(self, walk: Any) -> None:
+        """Forget the pass before and count the gradients that this one will bring."""
+        self.walk = weakref.ref(walk)
+        self.grads = [None] * len(self.places)
+        self.arrived = 0
+        self.expected = sum(walk.reaches(node_at(place())) for place in self.places)
+
     def hook(self, i: int) -> Callable[[Any], None]:
         def arrive(g: Any) -> None:
             walk = local.walk
-            if walk is not self.pass_id:
-                self.pass_id = walk
-                self.grads = [None] * self.count
-                self.arrived = 0
-                self.expected = sum(1 for node in self.nodes if walk is None or walk.reaches(node()))
+            if self.walk is None or self.walk() is not walk:
+                self.start(walk)
             self.grads[i] = g
             self.arrived += 1
             if self.first_only:
                 if self.arrived == 1:
                     self.fn(g)
             elif self.arrived == self.expected:
-                self.fn(self.grads)
+                grads, self.grads = self.grads, []
+                self.fn(grads)
 
         return arrive
 
 
+def node_at(place: Any) -> Node | None:
+    """The node of a leaf in the graphs that exist now; a node itself."""
+    if not isinstance(place, TensorBase):
+        return place  # type: ignore[no-any-return]
+    meta = place._meta
+    return None if meta is None or meta.accumulator is None else meta.accumulator()
+
+
 def increment_version(tensor: Any) -> None:
-    """Count a change of `tensor`'s memory that was made behind rushlight's back."""
+    """Count a change of the memory of a tensor, or of several, that was made behind rushlight's back."""
     for t in (tensor,) if isinstance(tensor, TensorBase) else tensor:
         wrote(t)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 
 # Categories in the order in which a higher one wins a promotion.
@@ -20,14 +19,25 @@ class dtype:
     `np` is the NumPy dtype that holds it, `category` its place in the promotion order.
     """
 
-    __slots__ = ("name", "np", "category", "itemsize", "alias")
+    __slots__ = ("name", "_np", "category", "itemsize", "alias")
 
-    def __init__(self, name: str, numpy_dtype: Any, category: int, alias: str = "") -> None:
+    def __init__(self, name: str, numpy_dtype: Any, category: int, itemsize: int, alias: str = "") -> None:
         self.name = name
-        self.np: np.dtype[Any] = np.dtype(numpy_dtype)
+        self._np: np.dtype[Any] | None = None if numpy_dtype is None else np.dtype(numpy_dtype)
         self.category = category
-        self.itemsize: int = self.np.itemsize
+        self.itemsize = itemsize
         self.alias = alias
+
+    @property
+    def np(self) -> np.dtype[Any]:
+        """The NumPy dtype; bfloat16's is ml_dtypes', which is imported when it is first asked for."""
+        found = self._np
+        if found is None:
+            import ml_dtypes  # a tenth of the time that importing rushlight may take
+
+            found = self._np = np.dtype(ml_dtypes.bfloat16)
+            FROM_NUMPY[found] = self
+        return found
 
     @property
     def is_floating_point(self) -> bool:
@@ -61,21 +71,21 @@ class dtype:
         return (by_name, (self.name,))
 
 
-float64: Final = dtype("float64", np.float64, FLOATING, "double")
-float32: Final = dtype("float32", np.float32, FLOATING, "float")
-float16: Final = dtype("float16", np.float16, FLOATING, "half")
-bfloat16: Final = dtype("bfloat16", ml_dtypes.bfloat16, FLOATING)
-int8: Final = dtype("int8", np.int8, INTEGER)
-int16: Final = dtype("int16", np.int16, INTEGER, "short")
-int32: Final = dtype("int32", np.int32, INTEGER, "int")
-int64: Final = dtype("int64", np.int64, INTEGER, "long")
-uint8: Final = dtype("uint8", np.uint8, INTEGER)
-bool_: Final = dtype("bool", np.bool_, BOOL)
-complex64: Final = dtype("complex64", np.complex64, COMPLEX, "cfloat")
-complex128: Final = dtype("complex128", np.complex128, COMPLEX, "cdouble")
+float64: Final = dtype("float64", np.float64, FLOATING, 8, "double")
+float32: Final = dtype("float32", np.float32, FLOATING, 4, "float")
+float16: Final = dtype("float16", np.float16, FLOATING, 2, "half")
+bfloat16: Final = dtype("bfloat16", None, FLOATING, 2)
+int8: Final = dtype("int8", np.int8, INTEGER, 1)
+int16: Final = dtype("int16", np.int16, INTEGER, 2, "short")
+int32: Final = dtype("int32", np.int32, INTEGER, 4, "int")
+int64: Final = dtype("int64", np.int64, INTEGER, 8, "long")
+uint8: Final = dtype("uint8", np.uint8, INTEGER, 1)
+bool_: Final = dtype("bool", np.bool_, BOOL, 1)
+complex64: Final = dtype("complex64", np.complex64, COMPLEX, 8, "cfloat")
+complex128: Final = dtype("complex128", np.complex128, COMPLEX, 16, "cdouble")
 
 ALL: Final = (float64, float32, float16, bfloat16, int8, int16, int32, int64, uint8, bool_, complex64, complex128)
-FROM_NUMPY: Final[dict[Any, dtype]] = {d.np: d for d in ALL}
+FROM_NUMPY: Final[dict[Any, dtype]] = {d._np: d for d in ALL if d._np is not None}
 _BY_NAME: Final = {d.name: d for d in ALL}
 HALF: Final = (float16, bfloat16)
 
@@ -88,6 +98,8 @@ def by_name(name: str) -> dtype:
 def from_numpy_dtype(numpy_dtype: Any) -> dtype:
     """Our dtype for a NumPy one; `TypeError` when torch has no such type."""
     found = FROM_NUMPY.get(numpy_dtype)
+    if found is None and getattr(numpy_dtype, "name", "") == "bfloat16" and numpy_dtype == bfloat16.np:
+        return bfloat16
     if found is None:
         native = np.dtype(numpy_dtype).newbyteorder("=")
         found = FROM_NUMPY.get(native)
@@ -204,6 +216,15 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     return from_.category <= to.category
 
 
+def float_limits(numpy_dtype: Any) -> Any:
+    """NumPy's finfo, or ml_dtypes' for the types NumPy lacks."""
+    if numpy_dtype.kind == "f":
+        return np.finfo(numpy_dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(numpy_dtype)
+
+
 class finfo:
     """Limits of a floating-point dtype, as `torch.finfo`: bits, eps, max, min, tiny, smallest_normal, resolution."""
 
@@ -212,12 +233,12 @@ class finfo:
         if d.category < FLOATING:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
         real = d.to_real()
-        info = ml_dtypes.finfo(real.np)
+        info = float_limits(real.np)
         self.dtype = real.name
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.smallest_normal)
-        self.resolution = float(info.resolution)
+        self.resolution = 10.0 ** -int(info.precision)
 
     def __repr__(self) -> str:
         return (

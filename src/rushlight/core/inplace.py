@@ -7,19 +7,19 @@ every other view of that base the next time its history is looked at.
 
 from __future__ import annotations
 
+import os.path
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from rushlight.backends.registry import kernels_for
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
 from rushlight.core.modes import STATE, Override, local
-from rushlight.core.node import Edge, Meta, Node
+from rushlight.core.node import Meta, Node
 from rushlight.core.primitive import (
     PLAIN,
     Primitive,
-    apply_view,
     common_device,
+    compute_view,
     input_array,
     overridden,
     promoted,
@@ -28,7 +28,7 @@ from rushlight.core.primitive import (
 from rushlight.core.table import fill
 from rushlight.core.tensor import alias_array
 
-_PACKAGE: Final = str(Path(__file__).parent.parent)
+_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> Any:
@@ -36,10 +36,10 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
     tensors = (target, *others)
     if STATE.busy or any(type(t) not in PLAIN for t in tensors):
         if not local.plain or any(type(t) not in PLAIN for t in tensors):
-            handled, found = overridden(op, tensors)
+            handled, found = overridden(op, tensors, inplace=True)
             if handled:
                 return found
-    record = local.grad and not local.inference and op.differentiable and any(wants_grad(t) for t in tensors)
+    record = local.grad and not local.inference and any([t.requires_grad for t in tensors])
     check_writable(target, op.name + "_", record)
     where = common_device(op, tensors)
     if where is not target._device:
@@ -52,7 +52,7 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
     if op.promotion:
         arrays = promoted(op, k, tensors, arrays)
     node = None
-    if record and target._dtype.category >= FLOATING:
+    if record and op.differentiable and target._dtype.category >= FLOATING:
         node, before = _start_node(op, tensors)
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
     if result is not memory:
@@ -105,21 +105,26 @@ def apply_update(op: Primitive, tensors: tuple[Any, ...], written: tuple[int, ..
 
 
 def check_writable(target: Any, operation: str, record: bool) -> None:
-    """The errors torch raises before an in-place write."""
+    """The errors torch raises before an in-place write; `record`: it will be part of the history."""
     view = target._view
-    if record or (local.grad and target._requires_grad):
-        if target._requires_grad and target.grad_fn is None:
+    if view is not None and view.base is None and not local.inference:
+        raise RuntimeError(
+            f"{operation}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
+            "to get a normal tensor before doing the in-place update."
+        )
+    if record and view is not None and view.base is not None:
+        if view.made_in != "grad":
+            raise RuntimeError(f"{operation}: {view_message(target, 'is being')}")
+        if view.base._requires_grad and view.base.grad_fn is None:
             raise RuntimeError(
-                f"{operation}: a leaf Variable that requires grad is being used in an in-place operation. Wrap the "
-                "change in `with torch.no_grad():`, or write it out of place: y = x + ..."
+                f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap "
+                "the change in `with torch.no_grad():`, or clone() the leaf first."
             )
-        if view is not None and view.base is not None:
-            _check_view(view, operation)
-        elif view is not None and not local.inference:
-            raise RuntimeError(
-                f"{operation}: Inplace update to inference tensor outside InferenceMode is not allowed. You can "
-                "make a clone to get a normal tensor before doing the in-place update."
-            )
+    elif record and target._requires_grad and target._grad_fn is None:
+        raise RuntimeError(
+            f"{operation}: a leaf Variable that requires grad is being used in an in-place operation. Wrap the "
+            "change in `with torch.no_grad():`, or write it out of place: y = x + ..."
+        )
     array = target._array
     if (
         array is not None
@@ -133,37 +138,40 @@ def check_writable(target: Any, operation: str, record: bool) -> None:
         )
 
 
-def _check_view(view: Any, operation: str) -> None:
-    base = view.base
-    if base._requires_grad and base.grad_fn is None:
-        raise RuntimeError(
-            f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap "
-            "the change in `with torch.no_grad():`, or clone() the leaf first."
-        )
-    if view.made_in == "multi":
-        raise RuntimeError(
-            f"{operation}: Output of a function that returns multiple views is a view and is being modified inplace. "
-            "Such functions do not allow their output views to be modified inplace: use x[i] for each, or clone() it."
-        )
-    if view.made_in == "no_grad":
-        raise RuntimeError(
-            f"{operation}: a view was created in no_grad mode and is being modified inplace with grad mode enabled. "
-            "Create the view outside no_grad, or do both inside."
-        )
+# Why views that were made in these ways can't carry the history of an in-place write, and what to do.
+_WHY: Final = {
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output views "
+    "to be modified inplace: take each part with x[i] or narrow(), or use an out-of-place operation.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is), and the in-place "
+    "write would bypass its backward. Return clone() of it from forward.",
+}
+_BOTH: Final = "Move the view and the write both into the block (not recorded), or both out of it (recorded)."
+
+
+def view_message(t: Any, what: str) -> str:
+    """Why the view `t` can't be written, or be used after its base was written; `what` says which of the two."""
+    made_in = t._view.made_in
+    if made_in in _WHY:
+        node = t._grad_fn
+        which = "A view" if node is None else f"Output {t._output_nr} of {node.name().removesuffix('Backward0')} is a view and"
+        return f"{which} {what} modified inplace. {_WHY[made_in]}"
+    mode, outside = ("no_grad", "with grad mode enabled") if made_in == "no_grad" else ("inference", "in normal mode")
+    return f"A view was created in {mode} mode and {what} modified inplace {outside}, which is ambiguous. {_BOTH}"
 
 
 def _start_node(op: Primitive, tensors: tuple[Any, ...]) -> tuple[Node, Any]:
     """The node with the inputs' edges, and a stand-in for the target as it was, both taken before the write."""
     target = tensors[0]
+    needs = tuple([wants_grad(t) for t in tensors])
     cls = op.node_class
     node = cls.__new__(cls)
     node.start(
         op,
-        tuple([t.edge() if t._requires_grad else None for t in tensors]),
-        tuple([t._requires_grad for t in tensors]),
+        tuple([t.edge() if needed else None for t, needed in zip(tensors, needs, strict=True)]),
+        needs,
         (Meta(target._shape, target._dtype, target._device),),
     )
-    before = target.with_history(*(target.edge() if target._requires_grad else (None, 0)))
+    before = target.with_history(*(target.edge() if needs[0] else (None, 0)))
     return node, before
 
 
@@ -174,25 +182,32 @@ def _finish_node(op: Primitive, node: Node, inputs: tuple[Any, ...], target: Any
         node.keep(saved, (target,))
         # The target as an input is gone: at its old version, using it is the error it should be.
         node.versions = tuple(
-            [
-                version - 1 if value is inputs[0] and version >= 0 else version
-                for value, version in zip(node.saved, node.versions, strict=True)
-            ]
+            [version - 1 if value is inputs[0] else version for value, version in zip(node.saved, node.versions, strict=False)]
         )
-    adopt_history(target, node, 0)
+    adopt_history(target, node, 0, 0)
 
 
-def adopt_history(target: Any, node: Node, output_nr: int) -> None:
-    """Make output `output_nr` of `node`, which wrote over `target`, its history; for a view, that of its base too."""
+def adopt_history(target: Any, node: Node, output_nr: int, place: int) -> None:
+    """Make output `output_nr` of `node`, which wrote over its input number `place`, the history of that tensor.
+
+    When it is a view, its base's history becomes the base with that part replaced, and the view is taken anew from it.
+    """
     view = target._view
     if view is None or view.base is None:
         _set_history(target, node, output_nr)
-    else:
-        _rebase(view.base, view.ops, (node, output_nr))
-        refresh_view(target)
+        return
+    base = view.base
+    slices = CopySlices.__new__(CopySlices)
+    others = node.edges[:place] + node.edges[place + 1 :]
+    needs = (base._requires_grad, *[edge is not None for edge in others])
+    edges = (base.edge() if base._requires_grad else None, *others)
+    slices.start(None, edges, needs, (Meta(base._shape, base._dtype, base._device),))
+    slices.write, slices.place, slices.path = node, place, view.ops
+    _set_history(base, slices, 0)
+    refresh_view(target)
 
 
-def _set_history(target: Any, node: Node, output_nr: int = 0) -> None:
+def _set_history(target: Any, node: Node, output_nr: int) -> None:
     old = target._grad_fn
     if old is not None and old.retained and target._meta is not None and target._meta.retains_grad:
         node.retained = {output_nr: old.retained.pop(target._output_nr)}
@@ -201,56 +216,79 @@ def _set_history(target: Any, node: Node, output_nr: int = 0) -> None:
     target._requires_grad = True
 
 
-class ViewScatter(Primitive):
-    """The base with the part that `ops` views replaced: its derivative splits the cotangent the same way."""
+class CopySlices(Node):
+    """A base whose part was overwritten: holds the node of the write, whose edges but the one to the part it takes over.
 
-    __slots__ = ("ops",)
-    name = "view_scatter"
-    node_name = "CopySlices"
+    The base's cotangent is passed on with that part replaced by what the write's own derivative makes of it.
+    """
 
-    def __init__(self, ops: tuple[Primitive, ...]) -> None:
-        self.ops = ops
+    __slots__ = ("write", "place", "path")
+    write: Node
+    place: int
+    path: tuple[Primitive, ...]
 
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        if not needs[0]:
-            return None, self._part(g)
-        rest = g.clone()
-        self._part(rest).zero_()
-        return rest, self._part(g)
+    def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = self.write.run((self._part(grads[0]).clone(),))
+        base = None
+        if self.edges[0] is not None:
+            base = grads[0].clone()
+            part, inner = self._part(base), found[self.place]
+            if inner is None:
+                part.zero_()
+            else:
+                part.copy_(inner.real if inner._dtype.is_complex and not part._dtype.is_complex else inner)
+        return (base, *found[: self.place], *found[self.place + 1 :])
 
     def _part(self, t: Any) -> Any:
-        for op in self.ops:
-            t = apply_view(op, t)
+        for op in self.path:
+            t = compute_view(op, t)
         return t
 
+    def release(self) -> None:
+        self.write.release()
 
-def _rebase(base: Any, ops: tuple[Primitive, ...], edge: Edge) -> None:
-    """Make the output `edge`, which wrote the view `ops` of `base`, part of the base's history."""
-    scatter = ViewScatter(ops)
-    slices = scatter.node_class.__new__(scatter.node_class)
-    slices.start(
-        scatter,
-        (base.edge() if base._requires_grad else None, edge),
-        (base._requires_grad, True),
-        (Meta(base._shape, base._dtype, base._device),),
-    )
-    _set_history(base, slices)
+
+CopySlices.__module__ = "builtins"
+
+
+class ViewAgain(Primitive):
+    """A view taken anew from its base: the derivatives of its recipe in reverse order, with what each of them saved."""
+
+    __slots__ = ("steps",)
+    name = "view_again"
+    node_name = "AsStridedBackward0"
+
+    def __init__(self, steps: tuple[tuple[Primitive, Any, Meta], ...]) -> None:
+        self.steps = steps
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        for op, kept, meta in reversed(self.steps):
+            g = op.vjp(kept, g, (True,))
+            if g._shape != meta.shape:
+                g = g.sum_to_size(meta.shape)
+        return g
 
 
 def refresh_view(t: Any) -> None:
-    """Take the history of a view anew from its base, which was written in place since."""
+    """Take the history of a view anew from its base, which was written in place since; an error where that is unsafe."""
     view = t._view
-    view.version = t._storage.version
     base = view.base
-    if base is None or view.made_in != "grad" or not base._requires_grad:
+    if base is None or t._dtype.category < FLOATING or (t._grad_fn is None and not base._requires_grad):
         return
-    with Override(grad=True):
-        again = base
+    if view.made_in != "grad":
+        raise RuntimeError(view_message(t, "its base or another view of its base has been"))
+    view.version = t._storage.version
+    steps: list[tuple[Primitive, Any, Meta]] = []
+    at = base.detach_alias()
+    with Override(grad=False):
         for op in view.ops:
-            again = apply_view(op, again)
-    t._grad_fn = again._grad_fn
-    t._output_nr = again._output_nr
-    t._requires_grad = True
+            after = compute_view(op, at)
+            steps.append((op, op.save((at,), after, (True,)), Meta(at._shape, at._dtype, at._device)))
+            at = after
+    again = ViewAgain(tuple(steps))
+    node = again.node_class.__new__(again.node_class)
+    node.start(again, (base.edge(),), (True,), (Meta(t._shape, t._dtype, t._device),))
+    t._grad_fn, t._output_nr, t._requires_grad = node, 0, True
 
 
 def caller() -> tuple[str, int] | None:

@@ -19,10 +19,24 @@ class _State:
 
     def __init__(self) -> None:
         self.busy = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
 
 STATE: Final = _State()
+
+
+class _Count:
+    """A thread's one in `STATE.busy`; a thread that ends inside a mode gives it back when its locals are dropped."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        with STATE.lock:
+            STATE.busy += 1
+
+    def __del__(self) -> None:
+        with STATE.lock:
+            STATE.busy -= 1
 
 
 class _Local(threading.local):
@@ -42,7 +56,7 @@ class _Local(threading.local):
     walk: Any = None
     # Derived: nothing above but `grad` differs from its default; whether this thread is counted in STATE.busy.
     plain: bool = True
-    counted: bool = False
+    counted: _Count | None = None
 
 
 local: Final = _Local()
@@ -59,11 +73,10 @@ def refresh() -> None:
         and not local.anomaly
         and not local.listeners
     )
-    counted = not (plain and local.grad)
-    if counted != local.counted:
-        local.counted = counted
-        with STATE.lock:
-            STATE.busy += 1 if counted else -1
+    if plain and local.grad:
+        local.counted = None
+    elif local.counted is None:
+        local.counted = _Count()
 
 
 def set_grad(enabled: bool) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from rushlight.base.device import device
 from rushlight.base.dtypes import dtype
 from rushlight.base.shape import Shape
-from rushlight.core.modes import local
+from rushlight.core.hooks import HookDict, HookHandle
+from rushlight.core.modes import local, set_grad
 
 _next_sequence: Final = itertools.count().__next__
 
@@ -28,6 +29,17 @@ class Meta(NamedTuple):
 
 
 Edge = tuple["Node", int]
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
+
+    node: Node
+    output_nr: int
+
+
+# The pack and the unpack function of `saved_tensors_hooks`.
+Hooks = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 
 class Released:
@@ -58,41 +70,6 @@ class Packed:
         self.value = value
         self.unpack = unpack
         self.edge = edge
-
-
-class HookHandle:
-    """Returned by every `register_..._hook`; `remove()` takes the hook away. Also a context manager."""
-
-    __slots__ = ("_hooks", "id")
-    _next_id: Final = itertools.count().__next__
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self._hooks = weakref.ref(hooks) if isinstance(hooks, HookDict) else (lambda: hooks)
-        self.id = HookHandle._next_id()
-
-    def remove(self) -> None:
-        """Take the hook away; harmless when it is gone already."""
-        hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-class HookDict(dict[int, Any]):
-    """Hooks in the order of registration; a dict that can be weakly referenced."""
-
-    __slots__ = ("__weakref__",)
-
-    def add(self, hook: Any) -> HookHandle:
-        """Register `hook`."""
-        handle = HookHandle(self)
-        self[handle.id] = hook
-        return handle
 
 
 class Node:
@@ -173,6 +150,9 @@ class Node:
 
     # What the engine needs.
 
+    # Whether `run` has something to say when no cotangent arrived at all (a user's Function is given zeros).
+    runs_without_cotangent: ClassVar[bool] = False
+
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The cotangents of the inputs from those of the outputs (an entry is None where none came)."""
         saved = self.unpack()
@@ -183,31 +163,24 @@ class Node:
     def keep(self, saved: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
         """Remember what the operation saved, each tensor with its version."""
         pack = local.saved_hooks[-1] if local.saved_hooks else None
-        if local.saved_hooks_disabled is not None and any(hasattr(s, "_storage") for s in saved):
-            pack = None
         kept: list[Any] = []
         versions: list[int] = []
+        tensors = False
         for value in saved:
             if not hasattr(value, "_storage"):
                 kept.append(value)
                 versions.append(-1)
                 continue
+            tensors = True
+            if value._view is not None and value._view.base is None:
+                raise RuntimeError(
+                    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+                    f"computation tracked by autograd (here {self.name()}, a tensor of shape {list(value._shape)}). clone() it to "
+                    "get a normal tensor, or use no_grad() instead of inference_mode()."
+                )
             output_nr = next((i for i, out in enumerate(outputs) if out is value), -1)
             if pack is not None:
-                alias = value if output_nr < 0 and value._grad_fn is None else value.detach()
-                edge = (
-                    (self, output_nr)
-                    if output_nr >= 0
-                    else (value._grad_fn, value._output_nr)
-                    if value._grad_fn
-                    else None
-                )
-                with_grad_off = local.grad
-                local.grad = False
-                try:
-                    kept.append(Packed(pack[0](alias), pack[1], edge))
-                finally:
-                    local.grad = with_grad_off
+                kept.append(pack_tensor(self, value, output_nr, pack))
                 versions.append(-1)
             elif output_nr >= 0:
                 kept.append(SavedOutput(value.detach_alias(), output_nr))
@@ -216,7 +189,8 @@ class Node:
                 kept.append(value)
                 versions.append(value._storage.version)
         self.saved = tuple(kept)
-        self.versions = tuple(versions)
+        if tensors:
+            self.versions = tuple(versions)
 
     def unpack(self) -> tuple[Any, ...]:
         """The saved values, checked to be what they were when they were saved."""
@@ -228,8 +202,8 @@ class Node:
                 "first time if you need to go through the graph twice, or compute the forward pass again (a loss that is "
                 "kept from an earlier iteration is a frequent cause: use loss.detach() or loss.item())."
             )
-        if not saved:
-            return ()
+        if not self.versions:
+            return saved  # type: ignore[no-any-return]
         values: list[Any] = []
         for value, version in zip(saved, self.versions, strict=True):
             if version >= 0:
@@ -239,25 +213,56 @@ class Node:
                 if type(value) is SavedOutput:
                     value = tensor.with_history(self, value.output_nr)
             elif type(value) is Packed:
-                value = self._unpack_hooked(value)
+                value = unpack_tensor(value)
             values.append(value)
         return tuple(values)
 
-    def _unpack_hooked(self, packed: Packed) -> Any:
-        value = packed.unpack(packed.value)
-        if not hasattr(value, "_storage"):
-            raise TypeError(f"the unpack hook of saved_tensors_hooks must return a Tensor, got {type(value).__name__}")
-        return value if packed.edge is None else value.with_history(*packed.edge)
-
     def release(self) -> None:
-        """Free the saved values."""
-        if self.saved:
+        """Free the saved tensors. A node that saved none can run again."""
+        if self.versions:
             self.saved = RELEASED
             self.versions = ()
 
     def __call__(self, *grads: Any) -> Any:
         found = self.run(grads)
         return found[0] if len(found) == 1 else found
+
+
+def pack_tensor(node: Node, value: Any, output_nr: int, pack: Hooks) -> Packed:
+    """Give a tensor that `node` saves to a pack hook; an output of the node itself as an alias, for it would be a cycle."""
+    given = value.detach_alias() if output_nr >= 0 else value
+    edge: Edge | None = (node, output_nr) if output_nr >= 0 else value.edge() if value._requires_grad else None
+    version, recording = value._storage.version, set_grad(False)
+    try:
+        packed = pack[0](given)
+    finally:
+        set_grad(recording)
+    if value._storage.version != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
+            "modified by in-place operations as this can lead to unexpected side-effects: let the hook return a new tensor."
+        )
+    return Packed(packed, pack[1], edge)
+
+
+def unpack_tensor(packed: Packed) -> Any:
+    """The tensor of an unpack hook, with the history of the one that was saved."""
+    value = packed.unpack(packed.value)
+    if not hasattr(value, "_storage"):
+        raise TypeError(
+            f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(value).__name__}"
+        )
+    if packed.edge is None:
+        return value
+    node, output_nr = packed.edge
+    if not isinstance(node, AccumulateGrad):
+        return value.with_history(node, output_nr)
+    if value is node.variable:
+        return value
+    leaf = value.detach_alias()
+    leaf._requires_grad = True
+    leaf.autograd_meta().accumulator = weakref.ref(node)
+    return leaf
 
 
 def node_class(name: str, base: type[Node] = Node) -> type[Node]:

@@ -96,7 +96,7 @@ class Primitive:
 
 def apply1(op: Primitive, a: Any) -> Any:
     """Apply a unary operation with one output."""
-    record = a._requires_grad if a._view is None else wants_grad(a)
+    record = a._requires_grad if a._view is None else (not STATE.busy or local.grad) and wants_grad(a)
     if STATE.busy or type(a) is not Tensor:
         if not local.plain or type(a) not in PLAIN:
             return apply_slow(op, (a,))
@@ -116,8 +116,8 @@ def apply1(op: Primitive, a: Any) -> Any:
 
 def apply2(op: Primitive, a: Any, b: Any) -> Any:
     """Apply a binary operation with one output."""
-    record = (a._requires_grad if a._view is None else wants_grad(a)) or (
-        b._requires_grad if b._view is None else wants_grad(b)
+    record = (a._requires_grad if a._view is None else (not STATE.busy or local.grad) and wants_grad(a)) or (
+        b._requires_grad if b._view is None else (not STATE.busy or local.grad) and wants_grad(b)
     )
     if STATE.busy or type(a) is not Tensor or type(b) is not Tensor:
         if not local.plain or type(a) not in PLAIN or type(b) not in PLAIN:
@@ -145,9 +145,9 @@ def apply2(op: Primitive, a: Any, b: Any) -> Any:
 def applyn(op: Primitive, tensors: tuple[Any, ...]) -> Any:
     """Apply an operation of any arity with one output."""
     record = False
-    plain = not STATE.busy
+    plain = idle = not STATE.busy
     for t in tensors:
-        record = record or (t._requires_grad if t._view is None else wants_grad(t))
+        record = record or (t._requires_grad if t._view is None else (idle or local.grad) and wants_grad(t))
         plain = plain and type(t) is Tensor
     if not plain:
         if not local.plain or any(type(t) not in PLAIN for t in tensors):
@@ -194,30 +194,34 @@ def compute_view(op: Primitive, a: Any) -> Any:
     """The view(s) of `a` that `op` takes, with their recipes."""
     where = a._device
     found = op.forward(where.kernels or kernels_for(where), alias_array(a))
-    base, path = (a, ()) if a._view is None else (a._view.base, a._view.ops)
     several = op.outputs != 1
-    made_in = "inference" if local.inference else "no_grad" if not local.grad else "multi" if several else "grad"
-    if a._view is not None and made_in == "grad":
-        made_in = a._view.made_in
-    outs = []
-    for array in found if several else (found,):
-        out = wrap(array, where)
+    outs = tuple([wrap(array, where) for array in (found if several else (found,))])
+    for out in outs:
         out._storage = a._storage
-        out._view = View(base, (*path, op), made_in, a._storage.version)
-        outs.append(out)
-    if local.grad and op.differentiable and wants_grad(a):
-        if several:
-            record_nodes(op, (a,), tuple(outs))
-        elif outs[0]._dtype.category >= FLOATING:
-            record_node(op, (a,), outs[0])
-    return tuple(outs) if several else outs[0]
+    if op.differentiable:
+        base, path = (a, ()) if a._view is None else (a._view.base, a._view.ops)
+        made_in = "inference" if local.inference else "no_grad" if not local.grad else "multi" if several else "grad"
+        if a._view is not None and made_in == "grad":
+            made_in = a._view.made_in
+        path = (*path, op)
+        for out in outs:
+            out._view = View(base, path, made_in, a._storage.version)
+        if local.grad and not local.inference and wants_grad(a):
+            if several:
+                record_nodes(op, (a,), outs)
+            elif outs[0]._dtype.category >= FLOATING:
+                record_node(op, (a,), outs[0])
+    return outs if several else outs[0]
 
 
 def wants_grad(t: Any) -> bool:
     """Whether operations on `t` are recorded; a view looks again when its base was written in place."""
     view = t._view
-    if view is not None and view.version != t._storage.version:
-        T.refresh_view(t)
+    if view is not None:
+        if view.version != t._storage.version:
+            T.refresh_view(t)
+        if not t._requires_grad and view.base is not None and t.requires_grad:
+            t._requires_grad = True  # made in no_grad, or before its base required gradients: a leaf, as in torch
     return t._requires_grad  # type: ignore[no-any-return]
 
 
@@ -225,7 +229,7 @@ def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
     """Make the node of an operation with one output."""
     cls = op.node_class
     node = cls.__new__(cls)
-    needs = tuple([t._requires_grad for t in inputs])
+    needs = tuple([t._requires_grad if t._view is None else wants_grad(t) for t in inputs])
     node.start(
         op,
         tuple([t.edge() if t._requires_grad else None for t in inputs]),
@@ -244,7 +248,7 @@ def record_nodes(op: Primitive, inputs: tuple[Any, ...], outs: tuple[Any, ...]) 
     """Make the node of an operation with several outputs."""
     cls = op.node_class
     node = cls.__new__(cls)
-    needs = tuple([t._requires_grad for t in inputs])
+    needs = tuple([t._requires_grad if t._view is None else wants_grad(t) for t in inputs])
     node.start(
         op,
         tuple([t.edge() if t._requires_grad else None for t in inputs]),
@@ -315,9 +319,7 @@ def apply_slow(op: Primitive, tensors: tuple[Any, ...], view: bool = False) -> A
         handled, found = overridden(op, tensors)
         if handled:
             return found
-    record = local.grad and any([wants_grad(t) for t in tensors])
-    if local.inference:
-        record = False
+    record = local.grad and not local.inference and any([wants_grad(t) for t in tensors])
     found = compute_view(op, tensors[0]) if view else compute(op, tensors, record)
     if local.inference and not view:
         for out in found if op.outputs != 1 else (found,):
@@ -327,12 +329,22 @@ def apply_slow(op: Primitive, tensors: tuple[Any, ...], view: bool = False) -> A
     return found
 
 
-def overridden(op: Primitive, tensors: tuple[Any, ...]) -> tuple[bool, Any]:
+def overridden(op: Primitive, tensors: tuple[Any, ...], inplace: bool = False) -> tuple[bool, Any]:
     """Offer the call to the innermost function mode, then to subclasses with `__torch_function__`."""
     call = op.public_call(tensors)
     if call is None:
         return False, None
-    return dispatch_function(*call, tensors)
+    function, args, kwargs = call
+    if inplace and not function.__name__.endswith("_"):
+        function = getattr(Tensor, function.__name__ + "_", None)
+        if function is None:
+            return False, None
+    return dispatch_function(function, tuple([number_of(arg) for arg in args]), kwargs, tensors)
+
+
+def number_of(arg: Any) -> Any:
+    """The Python number that a cached constant stands for; any other argument itself."""
+    return arg.__dict__.get("_number", arg) if type(arg) is Tensor and not arg._shape else arg
 
 
 def dispatch_function(

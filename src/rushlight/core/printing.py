@@ -10,28 +10,33 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, Any]
 Number = bool | int | float | complex
 
 
 # Options -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
 class PrintOptions:
     """What ``set_printoptions`` sets; one instance, ``PRINT_OPTS``, serves the whole process."""
 
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
+    def __init__(
+        self,
+        precision: int = 4,
+        threshold: float = 1000,
+        edgeitems: int = 3,
+        linewidth: int = 80,
+        sci_mode: bool | None = None,
+    ) -> None:
+        self.precision = precision
+        self.threshold = threshold
+        self.edgeitems = edgeitems
+        self.linewidth = linewidth
+        self.sci_mode = sci_mode
 
 
 PRINT_OPTS: Final = PrintOptions()
@@ -96,7 +101,7 @@ def set_printoptions(
 
 def get_printoptions() -> dict[str, Any]:
     """The current options as a dictionary that ``set_printoptions(**options)`` accepts."""
-    return asdict(PRINT_OPTS)
+    return dict(vars(PRINT_OPTS))
 
 
 @contextmanager
@@ -120,13 +125,15 @@ def printoptions(**options: Any) -> Iterator[None]:
 # One number ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class NumberFormat:
     """The format shared by all real numbers of a tensor (or by all its real, or all its imaginary, parts)."""
 
-    spec: str  # a format specification; "" for integers and booleans
-    point: bool  # whole floating-point numbers are written "3."
-    width: int  # numbers are right-aligned in this many characters
+    __slots__ = ("spec", "point", "width")
+
+    def __init__(self, spec: str, point: bool, width: int) -> None:
+        self.spec = spec  # a format specification; "" for integers and booleans
+        self.point = point  # whole floating-point numbers are written "3."
+        self.width = width  # numbers are right-aligned in this many characters
 
     def text(self, value: bool | int | float) -> str:
         written = format(value, self.spec)
@@ -135,12 +142,14 @@ class NumberFormat:
         return written.rjust(self.width)
 
 
-@dataclass(frozen=True)
 class ElementFormat:
     """The format of one element: a real number, or a real and an imaginary part."""
 
-    real: NumberFormat
-    imag: NumberFormat | None = None
+    __slots__ = ("real", "imag")
+
+    def __init__(self, real: NumberFormat, imag: NumberFormat | None = None) -> None:
+        self.real = real
+        self.imag = imag
 
     @property
     def width(self) -> int:

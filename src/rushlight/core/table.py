@@ -58,6 +58,7 @@ class Table:
     refresh_view: Callable[[Any], None]
     clone_like: Callable[..., Any]
     check_anomaly: Callable[..., None]
+    report_anomaly: Callable[..., None]
 
 
 T: Final = Table()

@@ -7,8 +7,7 @@ Operators call the table `T`, which ops/ fills; every other method is attached b
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
+import warnings
 from math import prod
 from typing import Any, Final
 
@@ -17,7 +16,8 @@ import numpy as np
 from rushlight.base.device import device
 from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY, dtype
 from rushlight.base.shape import Shape, Size
-from rushlight.core.node import AutogradMeta, HookDict, HookHandle, Node, accumulate_node
+from rushlight.core.modes import local
+from rushlight.core.node import AutogradMeta, Node, accumulate_node
 from rushlight.core.storage import Array, Storage, View
 from rushlight.core.table import T, fill
 
@@ -112,7 +112,8 @@ class TensorBase:
         return self._dtype.is_signed
 
     def is_inference(self) -> bool:
-        return self._view is not None and self._view.made_in == "inference"
+        """Whether the tensor was made in inference mode (a view of another tensor is what that one is)."""
+        return self._view is not None and self._view.base is None
 
     @property
     def is_cpu(self) -> bool:
@@ -144,25 +145,34 @@ class TensorBase:
     @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded."""
-        if self._view is not None and self._view.version != self._storage.version:
-            T.refresh_view(self)
-        return self._requires_grad
+        view = self._view
+        if self._requires_grad or view is None or view.base is None:
+            return self._requires_grad
+        return bool(view.base._requires_grad) and self._dtype.category >= FLOATING
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError(f"requires_grad must be a bool, got {type(value).__name__}")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Start (or, on a leaf, stop) recording operations on this tensor, in place. Returns the tensor.
 
-        Raises `RuntimeError` for an integer or bool tensor, and for False on a tensor that was computed.
+        Raises `RuntimeError` for an integer or bool tensor, for False on a tensor that was computed, and for a tensor
+        made in inference mode.
         """
         if requires_grad and self._dtype.category < FLOATING:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require gradients, got "
                 f"{self._dtype!r}. Convert it first, for example with x.float()"
             )
-        if not requires_grad and self._grad_fn is not None:
+        if requires_grad and self.is_inference() and not local.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed: clone() it to get a "
+                "normal tensor"
+            )
+        if not requires_grad and self.grad_fn is not None:
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
                 "in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
@@ -189,7 +199,9 @@ class TensorBase:
 
     @property
     def _version(self) -> int:
-        """How often the memory was changed in place."""
+        """How often the memory was changed in place; `RuntimeError` for inference tensors."""
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._storage.version
 
     @property
@@ -215,49 +227,9 @@ class TensorBase:
     def name(self) -> str | None:
         return None if self._meta is None else self._meta.name
 
-    def retain_grad(self) -> None:
-        """Keep the gradient of a computed tensor in `.grad`; does nothing on a leaf."""
-        if not self._requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        node = self.grad_fn
-        if node is None:
-            return
-        self.autograd_meta().retains_grad = True
-        if node.retained is None:
-            node.retained = {}
-        node.retained[self._output_nr] = weakref.ref(self)
-
     @property
     def retains_grad(self) -> bool:
         return self._meta is not None and self._meta.retains_grad
-
-    def register_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
-        """Call `hook(grad)` when the gradient of this tensor is known; a tensor it returns takes the gradient's place.
-
-        Raises `RuntimeError` when the tensor does not require gradients. Returns a handle with `remove()`.
-        """
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        node = self.grad_fn
-        if node is None:
-            meta = self.autograd_meta()
-            if meta.hooks is None:
-                meta.hooks = HookDict()
-            return meta.hooks.add(hook)
-        if node.tensor_hooks is None:
-            node.tensor_hooks = {}
-        return node.tensor_hooks.setdefault(self._output_nr, HookDict()).add(hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> HookHandle:
-        """Call `hook(tensor)` after `.grad` of this leaf has been written."""
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if self.grad_fn is not None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-        meta = self.autograd_meta()
-        if meta.post_hooks is None:
-            meta.post_hooks = HookDict()
-        return meta.post_hooks.add(hook)
 
     # Aliases without recording; the recorded `detach` is an operation.
 
@@ -434,12 +406,14 @@ class TensorBase:
         return bool(self._only_element("bool"))
 
     def __float__(self) -> float:
+        self._warn_of_lost_history()
         return float(self._only_element("float"))
 
     def __int__(self) -> int:
         return int(self._only_element("int"))
 
     def __complex__(self) -> complex:
+        self._warn_of_lost_history()
         return complex(self._only_element("complex"))
 
     def __index__(self) -> int:
@@ -453,6 +427,15 @@ class TensorBase:
                 f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
             )
         return bool((self == element).any())
+
+    def _warn_of_lost_history(self) -> None:
+        if local.grad and self.requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior: no gradient flows "
+                "through a Python number. Use tensor.detach() or tensor.item() to say that this is meant.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _only_element(self, kind: str) -> Any:
         numel = prod(self._shape)

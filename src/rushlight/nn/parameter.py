@@ -13,7 +13,14 @@ from rushlight.core.tensor import TensorBase, make_alias
 from rushlight.ops.creation import empty
 from rushlight.serialization.rebuild import rebuild_parameter, rebuild_parameter_with_state
 
-__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy"]
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "UninitializedTensorMixin",
+    "is_lazy",
+]
 
 
 class _ParameterMeta(type):
@@ -60,7 +67,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
             )
         if type(data) is Tensor or type(data) is Parameter:
             return _alias_as(cls, data, requires_grad)
-        own = data.detach().requires_grad_(requires_grad)
+        given: Any = data
+        own: Any = given.detach().requires_grad_(requires_grad)
         if type(own) is not type(data):
             raise RuntimeError(
                 f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an "
@@ -91,7 +99,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return parameter_repr(text.replace("tensor(", f"{type(self).__name__}(", 1), subclass=True)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        args = (make_alias(self), self.requires_grad, OrderedDict())
+        args: tuple[Any, ...] = (make_alias(self), self.requires_grad, OrderedDict())
         state = dict(self.__dict__)
         return (rebuild_parameter_with_state, (*args, state)) if state else (rebuild_parameter, args)
 
@@ -126,7 +134,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
                 f"{cls.__name__}(): argument 'data' must be Tensor, got {type(data).__name__}; make one with "
                 "torch.tensor(data)"
             )
-        marked: Any = data.detach().requires_grad_(data.requires_grad)  # type: ignore[attr-defined]
+        given: Any = data
+        marked = given.detach().requires_grad_(given.requires_grad)
         marked.persistent = persistent
         marked._is_buffer = True
         return marked
@@ -150,8 +159,9 @@ class UninitializedTensorMixin:
         device, dtype: default to those given when it was made.
         """
         plain = self.data
-        self.data = empty(shape, device=plain.device if device is None else device,
-                          dtype=plain.dtype if dtype is None else dtype)
+        self.data = empty(
+            shape, device=plain.device if device is None else device, dtype=plain.dtype if dtype is None else dtype
+        )
         self.__class__ = self.cls_to_become
 
     @property
@@ -173,7 +183,7 @@ class UninitializedTensorMixin:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         own: Any = self
-        return type(self), (own.requires_grad, own.device, own.dtype)
+        return _make_uninitialized, (isinstance(self, Parameter), own.requires_grad, own.device, own.dtype)
 
     @staticmethod
     def __torch_function__(function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -192,7 +202,7 @@ def is_lazy(param: Any) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A parameter whose shape is not known yet; `materialize(shape)` makes it a Parameter. Used by lazy modules."""
 
     cls_to_become = Parameter
@@ -222,6 +232,10 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer
+
+
+def _make_uninitialized(is_parameter: bool, requires_grad: bool, where: Any, kind: Any) -> Any:
+    return (UninitializedParameter if is_parameter else UninitializedBuffer)(requires_grad, where, kind)
 
 
 PLAIN.add(Parameter)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.dtypes import BOOL
+from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply2
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import Undifferentiable, need_tensor, not_implemented
+from rushlight.ops.checks import Undifferentiable, float_operand, float_operands, need_tensor, not_implemented
 from rushlight.ops.common import (
     Binary,
     Number,
@@ -142,6 +142,7 @@ class DivMode(Binary):
         self.rounding_mode = rounding_mode
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        _integers_or_floats(f"div_{self.rounding_mode}_cpu", arrays[0])
         return k.div_mode(arrays[0], arrays[1], self.rounding_mode)
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -160,7 +161,7 @@ class FloorDivide(Undifferentiable):
     node_name = "NotImplemented"
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        _no_bool_divisor("div_floor_cpu", arrays[0])
+        _integers_or_floats("div_floor_cpu", arrays[0])
         return k.floor_divide(arrays[0], arrays[1])
 
 
@@ -173,7 +174,7 @@ class Remainder(Binary):
     rounding_mode = "floor"
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        _no_bool_divisor("remainder_cpu", arrays[0])
+        _integers_or_floats(f"{self.name}_cpu", arrays[0])
         return getattr(k, self.name)(arrays[0], arrays[1])
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -229,9 +230,9 @@ def _conjugate(alpha: Any) -> Any:
     return alpha.conjugate() if isinstance(alpha, complex) else alpha
 
 
-def _no_bool_divisor(kernel: str, array: Any) -> None:
-    if array.dtype.kind == "b":
-        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool': convert the masks first, for example with x.int()")
+def _integers_or_floats(kernel: str, array: Any) -> None:
+    if array.dtype.kind in "bc":
+        raise not_implemented(kernel, FROM_NUMPY[array.dtype])
 
 
 ADD = Add()
@@ -257,15 +258,15 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """`input - alpha * other`, broadcast and promoted. Bool tensors have no difference: use `^` or `logical_xor`."""
+    _no_bool(input, other)
     a, b = tensors_of("sub", input, other)
-    _no_bool(a, b)
     return binary(SUB if alpha == 1 else Sub(alpha), a, b, out)
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`other - alpha * input`."""
+    _no_bool(input, other)
     a, b = tensors_of("rsub", input, other)
-    _no_bool(a, b)
     return binary(RSUB if alpha == 1 else Rsub(alpha), a, b)
 
 
@@ -281,7 +282,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     integers by zero raises RuntimeError.
     """
     if rounding_mode is None:
-        return binary(DIV, input, other, out)
+        return true_divide(input, other, out=out)
     return binary(_div_mode(rounding_mode), input, other, out)
 
 
@@ -296,7 +297,8 @@ def _div_mode(rounding_mode: str) -> DivMode:
 
 def true_divide(dividend: Any, divisor: Any, *, out: Any = None) -> Any:
     """`dividend / divisor`; the same as `div`."""
-    return binary(DIV, dividend, divisor, out)
+    a, b = float_operands("div", dividend, divisor)
+    return binary(DIV, a, b, out)
 
 
 def floor_divide(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -334,29 +336,44 @@ def positive(input: Any) -> Any:
 
 
 def _no_bool(a: Any, b: Any) -> None:
-    if a._dtype.category == BOOL and b._dtype.category == BOOL:
+    """torch's errors for the difference of masks."""
+    masks = [_is_mask(a), _is_mask(b)]
+    if all(masks):
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    if a._dtype.category == BOOL or b._dtype.category == BOOL:
+    if any(masks):
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
             "`~` or `logical_not()` operator instead."
         )
 
 
+def _is_mask(value: Any) -> bool:
+    return value._dtype.category == BOOL if isinstance(value, TensorBase) else isinstance(value, bool)
+
+
 def _sub_operator(run: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A subtraction operator that refuses bool tensors."""
+    """A subtraction operator that refuses masks."""
 
     def checked(a: Any, other: Any) -> Any:
-        if a._dtype.category == BOOL or (isinstance(other, TensorBase) and other._dtype.category == BOOL):
-            b = operand(other, a)
-            if b is not NotImplemented:
-                _no_bool(a, b)
+        if a._dtype.category == BOOL or (_is_mask(other) if type(other) is not float else False):
+            if operand(other, a) is NotImplemented:
+                return NotImplemented
+            _no_bool(a, other)
         return run(a, other)
 
     return checked
+
+
+def _div_operator(a: Any, other: Any) -> Any:
+    """`a / other`: integers become floats, and so does a number beside them, before it could wrap."""
+    if a._dtype.category < FLOATING and not isinstance(other, TensorBase):
+        other = float_operand(other, a)
+        if other is NotImplemented:
+            return NotImplemented
+    return _DIV(a, other)
 
 
 def _reciprocal_times(b: Any, other: Any) -> Any:
@@ -368,6 +385,7 @@ def _remainder_operator(a: Any, other: Any) -> Any:
     return _MOD(a, other) if isinstance(other, TensorBase) else _MOD_NUMBER(a, other)
 
 
+_DIV = operator(DIV)
 _MOD, _MOD_NUMBER = operator(REMAINDER), operator(REMAINDER_NUMBER)
 
 
@@ -387,7 +405,7 @@ def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`self -= alpha * other`."""
-    _no_bool(*tensors_of("sub_", self, other))
+    _no_bool(self, other)
     return _inplace(SUB if alpha == 1 else Sub(alpha), self, other)
 
 
@@ -443,7 +461,7 @@ fill(
     sub=_sub_operator(operator(SUB)),
     rsub=_sub_operator(operator(RSUB)),
     mul=operator(MUL),
-    div=operator(DIV),
+    div=_div_operator,
     rdiv=_reciprocal_times,
     floor_divide=operator(FLOOR_DIVIDE),
     rfloor_divide=reflected(FLOOR_DIVIDE),

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from rushlight.base.dtypes import FLOATING, INTEGER, dtype
+from rushlight.base.dtypes import FLOATING, INTEGER, dtype, get_default_dtype, with_scalar
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.common import Binary, Unary, inplace_unary, methods, serve, unary
+from rushlight.ops.common import (
+    Binary,
+    Number,
+    Unary,
+    constant,
+    inplace_unary,
+    methods,
+    operand,
+    serve,
+    tensors_of,
+    unary,
+)
 
 _KIND_NAMES: Final = {
     "float64": "Double",
@@ -86,7 +97,58 @@ def numpy_names(operation: str, given: dict[str, Any], dim: Any, keepdim: bool =
     return dim, keepdim
 
 
-class Undifferentiable(Binary):
+class RealUnary(Unary):
+    """A function of real numbers only."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0], out=out)
+
+    def refuse_complex(self, array: Any) -> None:
+        """Raise for complex input."""
+        if array.dtype.kind == "c":
+            kind = "ComplexFloat" if array.dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}\" not implemented for '{kind}': it takes real numbers only")
+
+
+class RealBinary(Binary):
+    """A function of two real numbers."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind == "c":
+            kind = "ComplexFloat" if arrays[0].dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{kind}': it takes real numbers only")
+        return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return self.forward(k, *arrays)
+
+
+def float_operand(value: Any, like: Any) -> Any:
+    """`operand` for an operation that takes integers as floats: a number beside them must not wrap into their dtype."""
+    if like._dtype.category < FLOATING and isinstance(value, Number):
+        return constant(value, with_scalar(get_default_dtype(), value), like._device)
+    return operand(value, like)
+
+
+def float_operands(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
+    """Both arguments of such an operation as tensors."""
+    if isinstance(input, TensorBase) and isinstance(other, Number):
+        other = float_operand(other, input)
+    elif isinstance(other, TensorBase) and isinstance(input, Number):
+        input = float_operand(input, other)
+    return tensors_of(operation, input, other)
+
+
+class Undifferentiable(RealBinary):
     """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
 
     __slots__ = ()

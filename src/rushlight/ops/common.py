@@ -30,6 +30,7 @@ def constant(value: Any, of: dtype, where: device) -> Any:
     if found is not None and (value or type(value) is not float or math.copysign(1.0, value) > 0):
         return found
     found = wrap(scalar_array(value, of), where)
+    found._number = value  # what `__torch_function__` is shown
     if len(_constants) >= _MOST_CONSTANTS:
         _constants.clear()
     if value or type(value) is not float or math.copysign(1.0, value) > 0:

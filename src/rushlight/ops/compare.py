@@ -192,7 +192,7 @@ def _classification(op: Classification, doc: str) -> Callable[..., Any]:
         if op.name in ("isposinf", "isneginf") and input._dtype.category == COMPLEX:
             raise RuntimeError(f"{op.name} does not support complex inputs.")
         if op.name == "signbit" and input._dtype.category == COMPLEX:
-            raise RuntimeError("signbit is not implemented for complex tensors.")
+            raise NotImplementedError("signbit is not implemented for complex tensors.")
         result = apply1(op, input)
         return result if out is None else write_out(out, result, op.name)
 

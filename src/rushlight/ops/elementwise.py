@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from rushlight.core.primitive import COMMON_FLOAT
-from rushlight.ops.checks import elementwise, need_floating
-from rushlight.ops.common import Binary, Unary, binary, inplace_binary, methods, serve, tensors_of
+from rushlight.ops.checks import RealBinary, RealUnary, elementwise, need_floating, need_tensor
+from rushlight.ops.common import Binary, Unary, binary, inplace_binary, methods, serve
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
@@ -198,7 +198,7 @@ class Sinc(Unary):
         return ((angle * angle.cos() - angle.sin()) / (angle * saved)).masked_fill(saved == 0, 0)
 
 
-class Deg2Rad(Unary):
+class Deg2Rad(RealUnary):
     __slots__ = ()
     name = "deg2rad"
     node_name = "Deg2RadBackward0"
@@ -213,7 +213,7 @@ class Deg2Rad(Unary):
         return tangents[0] * (math.pi / 180)
 
 
-class Rad2Deg(Unary):
+class Rad2Deg(RealUnary):
     __slots__ = ()
     name = "rad2deg"
     node_name = "Rad2DegBackward0"
@@ -228,7 +228,7 @@ class Rad2Deg(Unary):
         return tangents[0] * (180 / math.pi)
 
 
-class Atan2(Binary):
+class Atan2(RealBinary):
     """The angle of the point (b, a)."""
 
     __slots__ = ()
@@ -245,7 +245,7 @@ class Atan2(Binary):
         return share * b if needs[0] else None, share * -a if needs[1] else None
 
 
-class Hypot(Binary):
+class Hypot(RealBinary):
     """sqrt(a**2 + b**2)."""
 
     __slots__ = ()
@@ -276,7 +276,7 @@ class Logaddexp(Binary):
         )
 
 
-class Logaddexp2(Binary):
+class Logaddexp2(RealBinary):
     """log2(2**a + 2**b)."""
 
     __slots__ = ()
@@ -322,28 +322,33 @@ LOGADDEXP2 = Logaddexp2()
 
 def atan2(input: Any, other: Any, *, out: Any = None) -> Any:
     """The angle in [-pi, pi] of the point with y = `input` and x = `other`, signs and quadrant respected."""
+    need_tensor("atan2", input)
+    need_tensor("atan2", other, "other")
     return binary(ATAN2, input, other, out)
+
+
+def _need_floats(operation: str, a: Any, b: Any) -> None:
+    need_tensor(operation, a)
+    need_tensor(operation, b, "other")
+    need_floating(f"{operation}_cpu", a if a._dtype.category > b._dtype.category else b)
 
 
 def hypot(input: Any, other: Any, *, out: Any = None) -> Any:
     """`sqrt(input**2 + other**2)` without overflow."""
-    a, b = tensors_of("hypot", input, other)
-    need_floating("hypot_cpu", a if a._dtype.category > b._dtype.category else b)
-    return binary(HYPOT, a, b, out)
+    _need_floats("hypot", input, other)
+    return binary(HYPOT, input, other, out)
 
 
 def logaddexp(input: Any, other: Any, *, out: Any = None) -> Any:
     """`log(exp(input) + exp(other))` without overflow."""
-    a, b = tensors_of("logaddexp", input, other)
-    need_floating("logaddexp_cpu", a if a._dtype.category > b._dtype.category else b)
-    return binary(LOGADDEXP, a, b, out)
+    _need_floats("logaddexp", input, other)
+    return binary(LOGADDEXP, input, other, out)
 
 
 def logaddexp2(input: Any, other: Any, *, out: Any = None) -> Any:
     """`log2(2**input + 2**other)` without overflow."""
-    a, b = tensors_of("logaddexp2", input, other)
-    need_floating("logaddexp2_cpu", a if a._dtype.category > b._dtype.category else b)
-    return binary(LOGADDEXP2, a, b, out)
+    _need_floats("logaddexp2", input, other)
+    return binary(LOGADDEXP2, input, other, out)
 
 
 serve(Atan2, atan2)

@@ -226,7 +226,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 def _of_dims(cls: type[Amax], input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     dims = dims_of(cls.name, input, dim)
     need_real(cls.name, input)
-    if len(dims) == len(input._shape) and prod(input._shape) == 0:
+    if not isinstance(dim, int) and not dim and prod(input._shape) == 0:
         raise RuntimeError(
             f"{cls.name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
             "'dim' argument."

@@ -198,15 +198,27 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
     """
     need_tensor("unique", input)
     need_real("unique", input)
-    d = None if dim is None else normalize_dim(dim, len(input._shape), "unique")
+    d = _slices("unique", input, dim)
     found = apply_multi(Unique(bool(sorted), bool(return_inverse), bool(return_counts), d), (input,))
     return found[0] if len(found) == 1 else tuple(found)
+
+
+def _slices(operation: str, input: Any, dim: int | None) -> int | None:
+    """The dimension whose slices are compared, or None for elements."""
+    if dim is None:
+        return None
+    if not input._shape:
+        raise IndexError(f"{operation}(): Dimension specified as {dim} but tensor has no dimensions")
+    d = normalize_dim(dim, len(input._shape), operation)
+    if prod(input._shape) == 0 and input._shape[d]:
+        raise RuntimeError(f"There are 0 sized dimensions, and they aren't selected, so {operation} cannot be applied")
+    return d
 
 
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """`unique`, merging only equal neighbours and keeping the order."""
     need_tensor("unique_consecutive", input)
-    d = None if dim is None else normalize_dim(dim, len(input._shape), "unique_consecutive")
+    d = _slices("unique_consecutive", input, dim)
     found = apply_multi(UniqueConsecutive(bool(return_inverse), bool(return_counts), d), (input,))
     return found[0] if len(found) == 1 else tuple(found)
 

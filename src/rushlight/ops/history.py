@@ -1,11 +1,14 @@
-"""A tensor and its history: detach, `.data`, `.grad`."""
+"""A tensor and its history: detach, `.data`, `.grad`, `retain_grad` and hooks."""
 
 from __future__ import annotations
 
 import warnings
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import FLOATING
+from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local
 from rushlight.core.primitive import PLAIN, dispatch_function
 from rushlight.core.storage import Storage, View
@@ -23,11 +26,10 @@ def detach(input: Any) -> Any:
             handled, found = dispatch_function(detach, (input,), {}, (input,))
             if handled:
                 return found
-        alias = make_alias(input)
-        if local.inference or input.is_inference():
-            alias._view = View(None, (), "inference", 0)
-        return alias
-    return make_alias(input)
+    alias = make_alias(input)
+    if input._view is not None and input._view.base is None:
+        alias._view = View(None, (), "inference", 0)
+    return alias
 
 
 def detach_(input: Any) -> Any:
@@ -121,7 +123,56 @@ def _delete_grad(self: Any) -> None:
     _set_grad(self, None)
 
 
+def retain_grad(self: Any) -> None:
+    """Keep the gradient of a computed tensor in `.grad`; does nothing on a leaf.
+
+    Raises `RuntimeError` when the tensor does not require gradients.
+    """
+    if not self.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    node = self.grad_fn
+    if node is None:
+        return
+    self.autograd_meta().retains_grad = True
+    if node.retained is None:
+        node.retained = {}
+    node.retained[self._output_nr] = weakref.ref(self)
+
+
+def register_hook(self: Any, hook: Callable[[Any], Any]) -> HookHandle:
+    """Call `hook(grad)` when the gradient of this tensor is known; a tensor it returns takes the gradient's place.
+
+    Raises `RuntimeError` when the tensor does not require gradients. Returns a handle with `remove()`.
+    """
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    node = self.grad_fn
+    if node is None:
+        meta = self.autograd_meta()
+        if meta.hooks is None:
+            meta.hooks = HookDict()
+        return meta.hooks.add(hook)  # type: ignore[no-any-return]
+    if node.tensor_hooks is None:
+        node.tensor_hooks = {}
+    return node.tensor_hooks.setdefault(self._output_nr, HookDict()).add(hook)  # type: ignore[no-any-return]
+
+
+def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Any], None]) -> HookHandle:
+    """Call `hook(tensor)` after `.grad` of this leaf has been written.
+
+    Raises `RuntimeError` for a tensor that does not require gradients or that was computed.
+    """
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self.grad_fn is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    meta = self.autograd_meta()
+    if meta.post_hooks is None:
+        meta.post_hooks = HookDict()
+    return meta.post_hooks.add(hook)  # type: ignore[no-any-return]
+
+
 fill(detach=detach)
-methods(detach, detach_)
+methods(detach, detach_, retain_grad, register_hook, register_post_accumulate_grad_hook)
 attach("data", property(_get_data, _set_data))
 attach("grad", property(_get_grad, _set_grad, _delete_grad))

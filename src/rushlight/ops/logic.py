@@ -139,10 +139,13 @@ class BitwiseNot(Primitive):
         return k.bitwise_not(arrays[0])
 
 
-def _binary_function(op: Binary, doc: str) -> Callable[..., Any]:
-    """The public function, method and in-place method of a binary operation."""
+def _binary_function(op: Binary, doc: str, numbers: bool = False) -> Callable[..., Any]:
+    """The public function, method and in-place method of a binary operation; with `numbers` it takes them too."""
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        if not numbers:
+            need_tensor(op.name, input)
+            need_tensor(op.name, other, "other")
         return binary(op, input, other, out)
 
     function.__name__ = function.__qualname__ = op.name
@@ -159,11 +162,11 @@ LOGICAL_NOT, BITWISE_NOT = LogicalNot(), BitwiseNot()
 logical_and = _binary_function(LogicalAnd(), "Where both are non-zero; bool.")
 logical_or = _binary_function(LogicalOr(), "Where at least one is non-zero; bool.")
 logical_xor = _binary_function(LogicalXor(), "Where exactly one is non-zero; bool.")
-bitwise_and = _binary_function(AND, "The bits set in both; integers or bool.")
-bitwise_or = _binary_function(OR, "The bits set in either; integers or bool.")
-bitwise_xor = _binary_function(XOR, "The bits set in exactly one; integers or bool.")
-bitwise_left_shift = _binary_function(LEFT_SHIFT, "The bits of `input` moved up by `other` places; integers.")
-bitwise_right_shift = _binary_function(RIGHT_SHIFT, "The bits of `input` moved down by `other` places; integers.")
+bitwise_and = _binary_function(AND, "The bits set in both; integers or bool.", numbers=True)
+bitwise_or = _binary_function(OR, "The bits set in either; integers or bool.", numbers=True)
+bitwise_xor = _binary_function(XOR, "The bits set in exactly one; integers or bool.", numbers=True)
+bitwise_left_shift = _binary_function(LEFT_SHIFT, "The bits of `input` moved up by `other` places; integers.", numbers=True)
+bitwise_right_shift = _binary_function(RIGHT_SHIFT, "The bits of `input` moved down by `other` places; integers.", numbers=True)
 gcd = _binary_function(Gcd(), "The greatest common divisor of integers, never negative.")
 lcm = _binary_function(Lcm(), "The least common multiple of integers, never negative.")
 

@@ -374,7 +374,7 @@ def multi_margin_loss(
     op = MultiMarginLoss(check_reduction(reduction), p, margin)
     tensors = (x, target.reshape(samples)) if weight is None else (x, target.reshape(samples), weight)
     found = applyn(op, tensors)
-    return found.reshape(()) if rank < 2 and reduction == "none" else found
+    return found.reshape(target._shape) if rank < 2 and reduction == "none" else found
 
 
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight.base.dtypes import FLOATING, dtype
+from rushlight.base.dtypes import FLOATING, dtype, promote_types
 from rushlight.base.shape import Shape, normalize_dim, normalize_dims
 from rushlight.core.primitive import COMMON, Primitive, apply1, apply2
 from rushlight.ops.checks import kind_name, need_tensor
@@ -43,10 +43,11 @@ class VectorNorm(TypedReduction):
 def norm_cotangent(x: Any, p: float, length: Any, g: Any, dims: Shape) -> Any:
     """The cotangent of x in its p-norm; `length` (the norm) and `g` have the reduced dimensions at size 1.
 
-    At a norm of zero, and at elements of zero for p < 1, where there is no derivative, it is 0, as in torch.
+    At a norm of zero, and at elements of zero for p < 1, where there is no derivative, it is 0, as in torch; for p = 0, a
+    count, there is none.
     """
     if p == 0:
-        return g.new_zeros(x._shape)
+        return None
     if p == 1:
         return x.sgn() * g
     if p == 2:
@@ -82,6 +83,8 @@ class Dist(Primitive):
         a, b, length = saved
         difference = a - b
         found = norm_cotangent(difference, self.p, length, g, tuple(range(len(difference._shape))))
+        if found is None:
+            return None, None
         return found if needs[0] else None, -found if needs[1] else None
 
 
@@ -127,17 +130,20 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out
     Of all elements for `dim=None`. RuntimeError for integers unless a floating `dtype` is given.
     """
     need_tensor("norm", input)
-    of = input._dtype if dtype is None else dtype
-    if of.category < FLOATING:
-        raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {kind_name(of)}; use x.float()"
-        )
+    _need_float("linalg.vector_norm", input._dtype if dtype is None else dtype)
     if p == "nuc":
         return delivered(_nuclear(input if dtype is None else input.to(dtype), dim, keepdim), out, "norm")
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"Unknown norm '{p}': give a number, 'fro' or 'nuc'")
     order = 2.0 if p in ("fro", None) else float(p)
     return delivered(apply1(VectorNorm(order, dims_of("norm", input, dim), keepdim, dtype), input), out, "norm")
+
+
+def _need_float(operation: str, of: dtype) -> None:
+    if of.category < FLOATING:
+        raise RuntimeError(
+            f"{operation}: Expected a floating point or complex tensor as input. Got {kind_name(of)}; use x.float()"
+        )
 
 
 def _nuclear(input: Any, dim: Any, keepdim: bool) -> Any:
@@ -161,6 +167,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of `input - other` over all elements."""
     need_tensor("dist", input)
     need_tensor("dist", other, "other")
+    _need_float("dist", promote_types(input._dtype, other._dtype))
     check_broadcast(input, other)
     return apply2(Dist(float(p)), input, other)
 
@@ -168,6 +175,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
 def renorm(input: Any, p: float, dim: int, maxnorm: float, *, out: Any = None) -> Any:
     """`input` with every slice along `dim` whose p-norm exceeds `maxnorm` scaled down to it."""
     need_tensor("renorm", input)
+    _need_float("renorm", input._dtype)
     if len(input._shape) < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {len(input._shape)} dimensions")
     if p <= 0:

@@ -286,14 +286,15 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | N
     """The arithmetic mean over `dim`; NaN over nothing. RuntimeError for integers unless a floating `dtype` is given."""
     if names:
         dim, keepdim = numpy_names("mean", names, dim, keepdim)
-    dims = dims_of("mean", input, dim)
+    need_tensor("mean", input)
     of = input._dtype if dtype is None else dtype
     if of.category < FLOATING:
         missing = "could not infer output dtype. Input dtype" if dtype is None else "optional dtype"
         raise RuntimeError(
             f"mean(): {missing} must be either a floating point or complex dtype. Got: {kind_name(of)}. Use x.float().mean()"
         )
-    return delivered(apply1((MeanAll if dim is None else Mean)(dims, keepdim, dtype), input), out, "mean")
+    op = (MeanAll if dim is None else Mean)(dims_of("mean", input, dim), keepdim, dtype)
+    return delivered(apply1(op, input), out, "mean")
 
 
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any) -> Any:

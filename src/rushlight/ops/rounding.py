@@ -10,7 +10,17 @@ from rushlight.base.return_types import frexp as frexp_result
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, Primitive, apply1, apply_multi
 from rushlight.core.table import fill
-from rushlight.ops.checks import Flat, Undifferentiable, elementwise, need_floating, need_tensor, not_implemented
+from rushlight.ops.checks import (
+    Flat,
+    RealBinary,
+    Undifferentiable,
+    elementwise,
+    float_operands,
+    need_floating,
+    need_real,
+    need_tensor,
+    not_implemented,
+)
 from rushlight.ops.common import (
     Binary,
     Number,
@@ -19,7 +29,6 @@ from rushlight.ops.common import (
     inplace_binary,
     methods,
     serve,
-    tensors_of,
     unary,
     write_out,
 )
@@ -178,7 +187,7 @@ class NanToNum(Unary):
         return tangents[0].masked_fill(saved[0], 0)
 
 
-class Copysign(Binary):
+class Copysign(RealBinary):
     """|a| with the sign of b."""
 
     __slots__ = ()
@@ -233,7 +242,7 @@ class Frexp(Primitive):
         return None if g[0] is None else g[0] / saved[0].exp2()
 
 
-class Nextafter(Binary):
+class Nextafter(RealBinary):
     """The number next to a towards b; its distance from a counts as constant."""
 
     __slots__ = ()
@@ -297,6 +306,7 @@ def frac(input: Any, *, out: Any = None) -> Any:
     """The part behind the decimal point, with the sign of `input`."""
     need_tensor("frac", input)
     need_floating("frac_cpu", input)
+    need_real("frac_cpu", input)
     return unary(FRAC, input, out)
 
 
@@ -339,7 +349,8 @@ def nan_to_num_(self: Any, nan: float | None = None, posinf: float | None = None
 
 def copysign(input: Any, other: Any, *, out: Any = None) -> Any:
     """The magnitudes of `input` with the signs of `other` (a tensor or a number)."""
-    return binary(COPYSIGN_NUMBER if isinstance(other, Number) else COPYSIGN, input, other, out)
+    a, b = float_operands("copysign", input, other)
+    return binary(COPYSIGN_NUMBER if isinstance(other, Number) else COPYSIGN, a, b, out)
 
 
 def ldexp(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -360,8 +371,10 @@ def frexp(input: Any, *, out: Any = None) -> Any:
 
 def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     """The next number of the dtype after `input` towards `other`."""
-    a, b = tensors_of("nextafter", input, other)
-    need_floating("nextafter_cpu", a)
+    need_tensor("nextafter", input)
+    need_tensor("nextafter", other, "other")
+    a, b = input, other
+    need_floating("nextafter_cpu", a if a._dtype.category > b._dtype.category else b)
     return binary(NEXTAFTER, a, b, out)
 
 

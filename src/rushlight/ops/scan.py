@@ -257,9 +257,11 @@ def _areas(operation: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
     d = normalize_dim(dim, len(y._shape), operation)
     if y._dtype.category == BOOL:
         raise RuntimeError(f"{operation}: received a bool input for `y`, but bool is not supported")
-    size = y._shape[d] if y._shape else 1
+    if not y._shape:
+        raise IndexError(f"{operation}: Dimension specified as {dim} but tensor has no dimensions")
+    size = y._shape[d]
     if size == 0:
-        return y.new_zeros(y._shape)
+        return y
     heights = y.narrow(d, 1, size - 1) + y.narrow(d, 0, size - 1)
     if x is None:
         return heights * (dx / 2)
@@ -277,7 +279,8 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """The integral of `y` along `dim` by the trapezoidal rule, its points at `x` or `dx` (1) apart."""
     if x is not None and dx is not None:
         raise TypeError("trapezoid() takes the points x or their distance dx, not both")
-    return _areas("trapezoid", y, x, 1 if dx is None else dx, dim).sum(dim)
+    areas = _areas("trapezoid", y, x, 1 if dx is None else dx, dim)
+    return areas.sum(dim, dtype=areas.dtype)
 
 
 def trapz(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:

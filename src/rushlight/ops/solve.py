@@ -35,13 +35,12 @@ class Inv(Primitive):
         return -(saved[0] @ tangents[0] @ saved[0])
 
 
-class InvEx(Inv):
+class InvEx(Primitive):
     """The inverse and LAPACK's info."""
 
     __slots__ = ()
     name = "linalg_inv_ex"
     outputs = 2
-    jvp = None
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.inv_ex(arrays[0])
@@ -50,7 +49,7 @@ class InvEx(Inv):
         return (output[0],)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return None if g[0] is None else super().vjp(saved, g[0], needs)
+        return None if g[0] is None else INV.vjp(saved, g[0], needs)
 
 
 class Solve(Primitive):
@@ -186,7 +185,7 @@ class Lstsq(Primitive):
         gx, gr = g[:2]
         if vector:
             b, x = b.unsqueeze(-1), x.unsqueeze(-1)
-            gx, gr = (t if t is None else t.unsqueeze(-1) for t in (gx, gr))
+            gx = None if gx is None else gx.unsqueeze(-1)
         ga = gb = None
         if gx is not None:
             inverse = pinv(a)

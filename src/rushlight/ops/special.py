@@ -8,9 +8,8 @@ from typing import Any
 from rushlight.base.dtypes import COMPLEX, FLOATING
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply1
-from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import elementwise, need_tensor
-from rushlight.ops.common import Binary, Number, Unary, binary, inplace_binary, methods, serve, unary, write_out
+from rushlight.ops.checks import RealBinary, RealUnary, elementwise, float_operands, need_tensor
+from rushlight.ops.common import Number, binary, inplace_binary, methods, serve, unary, write_out
 from rushlight.ops.creation import arange
 
 __all__ = [
@@ -20,7 +19,7 @@ __all__ = [
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
 
-class Erf(Unary):
+class Erf(RealUnary):
     __slots__ = ()
     name = "erf"
 
@@ -28,7 +27,7 @@ class Erf(Unary):
         return (-(saved * saved)).exp() * TWO_OVER_SQRT_PI
 
 
-class Erfc(Unary):
+class Erfc(RealUnary):
     __slots__ = ()
     name = "erfc"
 
@@ -36,7 +35,7 @@ class Erfc(Unary):
         return (-(saved * saved)).exp() * -TWO_OVER_SQRT_PI
 
 
-class Erfinv(Unary):
+class Erfinv(RealUnary):
     __slots__ = ()
     name = "erfinv"
     saves_output = True
@@ -45,7 +44,7 @@ class Erfinv(Unary):
         return (saved * saved).exp() * (1 / TWO_OVER_SQRT_PI)
 
 
-class Erfcx(Unary):
+class Erfcx(RealUnary):
     """exp(x**2) erfc(x)."""
 
     __slots__ = ()
@@ -56,7 +55,7 @@ class Erfcx(Unary):
         return saved * 2 * apply1(self, saved) - TWO_OVER_SQRT_PI
 
 
-class Lgamma(Unary):
+class Lgamma(RealUnary):
     __slots__ = ()
     name = "lgamma"
 
@@ -64,7 +63,7 @@ class Lgamma(Unary):
         return saved.digamma()
 
 
-class Digamma(Unary):
+class Digamma(RealUnary):
     __slots__ = ()
     name = "digamma"
 
@@ -72,7 +71,7 @@ class Digamma(Unary):
         return apply1(Polygamma(1), saved)
 
 
-class Polygamma(Unary):
+class Polygamma(RealUnary):
     """The n-th derivative of digamma."""
 
     __slots__ = ("n",)
@@ -82,6 +81,7 @@ class Polygamma(Unary):
         self.n = n
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
         return k.polygamma(self.n, arrays[0])
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -94,7 +94,7 @@ class Polygamma(Unary):
         return polygamma, (self.n, tensors[0]), {}
 
 
-class I0(Unary):
+class I0(RealUnary):
     __slots__ = ()
     name = "i0"
 
@@ -102,7 +102,7 @@ class I0(Unary):
         return apply1(I1_, saved)
 
 
-class I0e(Unary):
+class I0e(RealUnary):
     """exp(-|x|) i0(x)."""
 
     __slots__ = ()
@@ -113,7 +113,7 @@ class I0e(Unary):
         return apply1(I1E, saved) - saved.sgn() * apply1(self, saved)
 
 
-class I1(Unary):
+class I1(RealUnary):
     __slots__ = ()
     name = "i1"
     node_name = "SpecialI1Backward0"
@@ -124,7 +124,7 @@ class I1(Unary):
         return (apply1(I0_, saved) - apply1(self, saved) / saved.masked_fill(zero, 1)).masked_fill(zero, 0.5)
 
 
-class I1e(Unary):
+class I1e(RealUnary):
     """exp(-|x|) i1(x)."""
 
     __slots__ = ()
@@ -137,7 +137,7 @@ class I1e(Unary):
         return (apply1(I0E, saved) - apply1(self, saved) * (saved.sgn() + inverse)).masked_fill(zero, 0.5)
 
 
-class Logit(Unary):
+class Logit(RealUnary):
     """log(x / (1 - x)), of x clamped to [eps, 1 - eps] when eps is given."""
 
     __slots__ = ("eps",)
@@ -147,6 +147,7 @@ class Logit(Unary):
         self.eps = eps
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
         return k.logit(arrays[0], self.eps)
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -159,7 +160,7 @@ class Logit(Unary):
         return found.masked_fill((saved < self.eps) | (saved > 1 - self.eps), 0)
 
 
-class Entr(Unary):
+class Entr(RealUnary):
     """-x log(x)."""
 
     __slots__ = ()
@@ -170,7 +171,7 @@ class Entr(Unary):
         return -saved.log() - 1
 
 
-class LogNdtr(Unary):
+class LogNdtr(RealUnary):
     """The logarithm of the normal distribution function."""
 
     __slots__ = ()
@@ -181,7 +182,7 @@ class LogNdtr(Unary):
         return math.sqrt(2 / math.pi) / apply1(ERFCX, saved * -math.sqrt(0.5))
 
 
-class Ndtri(Unary):
+class Ndtri(RealUnary):
     """The inverse of the normal distribution function."""
 
     __slots__ = ()
@@ -193,7 +194,7 @@ class Ndtri(Unary):
         return (saved * saved * 0.5).exp() * math.sqrt(2 * math.pi)
 
 
-class Xlogy(Binary):
+class Xlogy(RealBinary):
     """a log(b), 0 where a is 0."""
 
     __slots__ = ()
@@ -223,7 +224,7 @@ class XlogyOfNumber(Xlogy):
     node_name = "XlogyBackward2"
 
 
-class Xlog1py(Binary):
+class Xlog1py(RealBinary):
     """a log1p(b), 0 where a is 0."""
 
     __slots__ = ()
@@ -240,7 +241,21 @@ class Xlog1py(Binary):
         return g * b.masked_fill(flat, 0).log1p() if needs[0] else None, g * (a / (b + 1)) if needs[1] else None
 
 
-class Zeta(Binary):
+class Xlog1pyFromNumber(Xlog1py):
+    """What `xlog1py(number, x)` records."""
+
+    __slots__ = ()
+    node_name = "SpecialXlog1PyBackward1"
+
+
+class Xlog1pyOfNumber(Xlog1py):
+    """What `xlog1py(x, number)` records."""
+
+    __slots__ = ()
+    node_name = "SpecialXlog1PyBackward2"
+
+
+class Zeta(RealBinary):
     """Hurwitz' zeta function of s and q."""
 
     __slots__ = ()
@@ -258,7 +273,7 @@ class Zeta(Binary):
         return None, g * -s * binary(ZETA, s + 1, q)
 
 
-class Igamma(Binary):
+class Igamma(RealBinary):
     """The regularised lower incomplete gamma function."""
 
     __slots__ = ()
@@ -298,7 +313,7 @@ I0_, I0E, I1_, I1E = I0(), I0e(), I1(), I1e()
 ENTR, LOG_NDTR, NDTRI = Entr(), LogNdtr(), Ndtri()
 LOGIT = Logit()
 XLOGY, XLOGY_FROM_NUMBER, XLOGY_OF_NUMBER = Xlogy(), XlogyFromNumber(), XlogyOfNumber()
-XLOG1PY = Xlog1py()
+XLOG1PY, XLOG1PY_FROM_NUMBER, XLOG1PY_OF_NUMBER = Xlog1py(), Xlog1pyFromNumber(), Xlog1pyOfNumber()
 ZETA = Zeta()
 IGAMMA, IGAMMAC = Igamma(), Igammac()
 
@@ -357,10 +372,16 @@ def mvlgamma_(self: Any, p: int) -> Any:
 
 def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
     """`input * log(other)`, 0 where `input` is 0; one of them may be a number."""
-    op = XLOGY if isinstance(input, TensorBase) and isinstance(other, TensorBase) else (
-        XLOGY_OF_NUMBER if isinstance(other, Number) else XLOGY_FROM_NUMBER
-    )  # fmt: skip
-    return binary(op, input, other, out)
+    op = XLOGY_OF_NUMBER if isinstance(other, Number) else XLOGY_FROM_NUMBER if isinstance(input, Number) else XLOGY
+    a, b = float_operands(op.name, input, other)
+    return binary(op, a, b, out)
+
+
+def xlog1py(input: Any, other: Any, *, out: Any = None) -> Any:
+    """`input * log1p(other)`, 0 where `input` is 0; one of them may be a number."""
+    op = XLOG1PY_OF_NUMBER if isinstance(other, Number) else XLOG1PY_FROM_NUMBER if isinstance(input, Number) else XLOG1PY
+    a, b = float_operands(op.name, input, other)
+    return binary(op, a, b, out)
 
 
 def igamma(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -375,6 +396,7 @@ def igammac(input: Any, other: Any, *, out: Any = None) -> Any:
 
 serve(Logit, logit)
 serve(Xlogy, xlogy)
+serve(Xlog1py, xlog1py)
 serve(Igamma, igamma)
 serve(Igammac, igammac)
 methods(

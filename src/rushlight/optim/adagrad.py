@@ -6,23 +6,25 @@ from typing import Any
 
 from rushlight.ops.creation import full_like
 from rushlight.ops.foreach import adagrad_step
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_fused,
     check_lr,
     check_not_negative,
     counter,
     decayed_gradient,
-    evaluate,
     flattened,
     keep,
     number,
     to_scalar,
     with_gradients,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["Adagrad"]

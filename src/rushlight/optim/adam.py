@@ -6,19 +6,14 @@ from typing import Any
 
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.foreach import adam_step
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_betas,
     check_fused,
     check_lr,
     check_not_negative,
     counter,
     decayed_gradient,
-    evaluate,
     flattened,
     keep,
     number,
@@ -26,6 +21,13 @@ from rushlight.optim.optimizer import (
     to_scalar,
     with_gradients,
     zeros_for,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["Adam"]

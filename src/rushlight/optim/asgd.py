@@ -6,23 +6,25 @@ from typing import Any
 
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.creation import full
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_lr,
     check_not_negative,
     counter_dtype,
     decayed_gradient,
-    evaluate,
     flattened,
     keep,
     number,
     to_scalar,
     with_gradients,
     zeros_for,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["ASGD"]

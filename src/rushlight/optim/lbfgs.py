@@ -6,17 +6,9 @@ from typing import Any
 
 from rushlight.autograd.grad_mode import no_grad
 from rushlight.ops.shape import cat
+from rushlight.optim.common import check_lr, flattened, to_scalar, zeros_for
 from rushlight.optim.line_search import strong_wolfe
-from rushlight.optim.optimizer import (
-    Closure,
-    Optimizer,
-    ParamsT,
-    check_lr,
-    evaluate,
-    flattened,
-    to_scalar,
-    zeros_for,
-)
+from rushlight.optim.optimizer import Closure, Optimizer, ParamsT, evaluate
 
 __all__ = ["LBFGS"]
 

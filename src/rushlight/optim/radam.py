@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_betas,
     check_lr,
     check_not_negative,
     counter,
     decayed_gradient,
-    evaluate,
     flattened,
     keep,
     shrink,
     to_scalar,
     with_gradients,
     zeros_for,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["RAdam"]

@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.ops.creation import full_like, zeros_like
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_lr,
     counter,
-    evaluate,
     flattened,
     keep,
     number,
     with_gradients,
     zeros_for,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["Rprop"]

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.ops.foreach import sgd_step
-from rushlight.optim.optimizer import (
-    Closure,
+from rushlight.optim.common import (
     Group,
-    Optimizer,
-    ParamsT,
-    _use_grad_for_differentiable,
     check_fused,
     check_lr,
     check_not_negative,
     decayed_gradient,
-    evaluate,
     number,
     to_scalar,
     with_gradients,
     zeros_for,
+)
+from rushlight.optim.optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    evaluate,
 )
 
 __all__ = ["SGD"]

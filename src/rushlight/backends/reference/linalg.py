@@ -326,7 +326,6 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array,
     if rows > cols and bool((rank == cols).all()):
         gap = np.absolute(a @ solution - columns)
         residuals = np.add.reduce(gap * gap, axis=-2, out=...)
-        residuals = residuals[..., 0] if vector else residuals
     return (solution[..., 0] if vector else solution), residuals, rank, s
 
 

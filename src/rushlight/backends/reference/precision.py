@@ -10,9 +10,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 DType = np.dtype[Any]
 
 BOOL = np.dtype(np.bool_)

@@ -159,7 +159,7 @@ def _erfcx64(x: Array) -> Array:
     head = np.trunc(t * 16) / 16
     growth = 2 * np.exp(head * head) * np.exp((t - head) * (t + head))
     result[large] = np.where(x[large] < 0, growth - scaled, scaled)
-    return result
+    return np.where(np.isneginf(x), np.inf, result)
 
 
 _GILES_CENTRE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from rushlight.ops import norm as _ops
+from rushlight.ops import normalization as _ops
 from rushlight.ops.pad import constant_pad_nd
 from rushlight.ops.pool import avg_pool2d, avg_pool3d
 

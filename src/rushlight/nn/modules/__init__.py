@@ -50,8 +50,24 @@ from rushlight.serialization import define_parameter_class, register_global
 
 __all__ = ["Module"]
 for _source in (
-    activation, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, linear, loss,
-    normalization, padding, pixelshuffle, pooling, sparse, upsampling,
+    activation,
+    batchnorm,
+    channelshuffle,
+    container,
+    conv,
+    distance,
+    dropout,
+    flatten,
+    fold,
+    instancenorm,
+    linear,
+    loss,
+    normalization,
+    padding,
+    pixelshuffle,
+    pooling,
+    sparse,
+    upsampling,
 ):
     __all__ += _source.__all__
 
@@ -68,7 +84,25 @@ def register_classes(source: Any) -> None:
 
 define_parameter_class(parameter.Parameter)
 for _source in (
-    module, lazy, activation, batchnorm, channelshuffle, container, conv, distance, dropout, flatten, fold, instancenorm, linear,
-    loss, normalization, padding, pixelshuffle, pooling, sparse, upsampling,
+    module,
+    lazy,
+    activation,
+    batchnorm,
+    channelshuffle,
+    container,
+    conv,
+    distance,
+    dropout,
+    flatten,
+    fold,
+    instancenorm,
+    linear,
+    loss,
+    normalization,
+    padding,
+    pixelshuffle,
+    pooling,
+    sparse,
+    upsampling,
 ):
     register_classes(_source)

@@ -48,11 +48,7 @@ def _apply(self: Any, fn: Callable[[Any], Any], recurse: bool = True) -> Any:
                 target.grad = grad_applied.requires_grad_(grad.requires_grad)
     for name, buffer in self._buffers.items():
         if buffer is not None:
-            applied = fn(buffer)
-            if applied is not buffer and getattr(buffer, "_is_buffer", False):
-                applied._is_buffer = True
-                applied.persistent = buffer.persistent
-            self._buffers[name] = applied
+            self._buffers[name] = fn(buffer)
     return self
 
 
@@ -76,11 +72,16 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     where, kind, non_blocking, memory_format = _parse_to(*args, **kwargs)
     if kind is not None:
         if not (kind.is_floating_point or kind.is_complex):
-            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired dtype="
-                            f"{kind!r}. Integer buffers keep their dtype.")
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, but got desired dtype="
+                f"{kind!r}. Integer buffers keep their dtype."
+            )
         if kind.is_complex:
-            warnings.warn("Complex modules are a new feature under active development whose design may change, and some modules "
-                          "might not work as expected when using complex tensors as parameters or buffers.", stacklevel=2)
+            warnings.warn(
+                "Complex modules are a new feature under active development whose design may change, and some modules "
+                "might not work as expected when using complex tensors as parameters or buffers.",
+                stacklevel=2,
+            )
 
     def convert(t: Any) -> Any:
         wanted = kind if kind is not None and (t.is_floating_point() or t.is_complex()) else None
@@ -113,8 +114,10 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
         elif isinstance(arg, (str, int, device)):
             where = device(arg) if isinstance(arg, str) else arg
         else:
-            raise TypeError(f"to() received an invalid argument: expected a device, a dtype or a tensor, got {arg!r} "
-                            f"({type(arg).__name__})")
+            raise TypeError(
+                f"to() received an invalid argument: expected a device, a dtype or a tensor, got {arg!r} "
+                f"({type(arg).__name__})"
+            )
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
     if kind is not None and not isinstance(kind, dtype):

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from rushlight.core.hooks import HookHandle
 from rushlight.core.modes import local
-from rushlight.core.node import HookHandle
 from rushlight.core.primitive import Primitive, record_nodes, wants_grad
 from rushlight.core.storage import View
 from rushlight.core.tensor import TensorBase, make_alias
@@ -105,8 +105,10 @@ def register_module_full_backward_hook(hook: Hook) -> HookHandle:
 def _check_global_backward(kind: str) -> None:
     other = "full_backward" if kind == "backward" else "backward"
     if _global(other):
-        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks as a global Module hook. "
-                           "Please use only one of them.")
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks as a global Module hook. "
+            "Please use only one of them."
+        )
 
 
 def register_module_module_registration_hook(hook: Hook) -> HookHandle:
@@ -156,8 +158,13 @@ def register_forward_hook(
 
     Returns a handle with `remove()`.
     """
-    return _add(self._forward_hooks, hook, prepend, (self._forward_hooks_with_kwargs, with_kwargs),
-                (self._forward_hooks_always_called, always_call))
+    return _add(
+        self._forward_hooks,
+        hook,
+        prepend,
+        (self._forward_hooks_with_kwargs, with_kwargs),
+        (self._forward_hooks_always_called, always_call),
+    )
 
 
 def register_full_backward_pre_hook(self: Any, hook: Hook, prepend: bool = False) -> HookHandle:
@@ -175,8 +182,10 @@ def register_full_backward_hook(self: Any, hook: Hook, prepend: bool = False) ->
     Raises `RuntimeError` when the module has hooks of `register_backward_hook`.
     """
     if self._is_full_backward_hook is False:
-        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
-                           "only one of them.")
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
+            "only one of them."
+        )
     self._is_full_backward_hook = True
     return _add(self._backward_hooks, hook, prepend)
 
@@ -187,8 +196,10 @@ def register_backward_hook(self: Any, hook: Hook) -> HookHandle:
     `register_full_backward_hook` sees the gradients of the whole module.
     """
     if self._is_full_backward_hook is True:
-        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
-                           "only one of them.")
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use "
+            "only one of them."
+        )
     self._is_full_backward_hook = False
     return _add(self._backward_hooks, hook)
 
@@ -227,7 +238,7 @@ def _call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], done: set[
     if boundary is not None:
         result = boundary.leave(result)
     if plain:
-        _hook_last_node(module, plain, result)
+        _hook_last_node(module, plain, args, result)
     return result
 
 
@@ -241,8 +252,9 @@ def _before_forward(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             found = hook(module, args, kwargs)
             if found is not None:
                 if not isinstance(found, tuple) or len(found) != 2:
-                    raise RuntimeError("forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
-                                       f"{found}.")
+                    raise RuntimeError(
+                        f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {found}."
+                    )
                 args, kwargs = found
         else:
             found = hook(module, args)
@@ -282,11 +294,14 @@ def _call_remaining(module: Any, args: Any, kwargs: dict[str, Any], done: set[in
                 hook(module, args, None)
         except Exception as error:
             kind = "global module" if id_ in global_hooks else "module"
-            warnings.warn(f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another "
-                          f"error was raised in forward: {error}", stacklevel=4)
+            warnings.warn(
+                f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another "
+                f"error was raised in forward: {error}",
+                stacklevel=4,
+            )
 
 
-def _hook_last_node(module: Any, hooks: list[Hook], result: Any) -> None:
+def _hook_last_node(module: Any, hooks: list[Hook], args: tuple[Any, ...], result: Any) -> None:
     """Hooks of `register_backward_hook` sit on the node that made the first tensor of the result."""
     first = result
     while not isinstance(first, TensorBase):
@@ -296,15 +311,31 @@ def _hook_last_node(module: Any, hooks: list[Hook], result: Any) -> None:
         return
     for hook in hooks:
         node.register_hook(functools.partial(hook, module))
-    if not isinstance(result, TensorBase):
-        warnings.warn("Using a non-full backward hook on a Module that does not return a single Tensor is deprecated and will "
-                      "be removed in future versions. This hook will be missing some of the grad_output. Please use "
-                      "register_full_backward_hook to get the documented behavior.", FutureWarning, stacklevel=5)
-    elif len(node.next_functions) > 1 and any(fn is not None and type(fn).__name__ != "AccumulateGrad"
-                                              for fn, _ in node.next_functions[1:]):
-        warnings.warn("Using a non-full backward hook when the forward contains multiple autograd Nodes is deprecated and will "
-                      "be removed in future versions. This hook will be missing some grad_input. Please use "
-                      "register_full_backward_hook to get the documented behavior.", FutureWarning, stacklevel=5)
+    problem = _what_plain_hooks_miss(args, result, node)
+    if problem is not None:
+        warnings.warn(
+            f"Using a non-full backward hook {problem} is deprecated and will be removed in future versions. This hook "
+            "will be missing some gradients. Please use register_full_backward_hook to get the documented behavior.",
+            FutureWarning,
+            stacklevel=5,
+        )
+
+
+def _what_plain_hooks_miss(args: tuple[Any, ...], result: Any, node: Any) -> str | None:
+    """Why a hook on the last node does not see all gradients of a module, or None when it does."""
+    results = result if isinstance(result, tuple) else (result,)
+    if not all(isinstance(r, TensorBase) for r in results):
+        return "on a Module that does not return a single Tensor or a tuple of Tensors"
+    if not all(isinstance(a, TensorBase) for a in args):
+        return "on a Module that does not take as input a single Tensor or a tuple of Tensors"
+    if len(results) > 1:
+        if any(r.grad_fn is not node for r in results):
+            return "when outputs are generated by different autograd Nodes"
+        return None
+    before = {a.grad_fn for a in args if a.grad_fn is not None}
+    return (
+        None if before == {fn for fn, _ in node.next_functions} else "when the forward contains multiple autograd Nodes"
+    )
 
 
 # ---------------------------------------------------------------- full backward hooks
@@ -357,8 +388,11 @@ class _Boundary:
     def leave(self, result: Any) -> Any:
         """The result, passed through the node on which the gradients of the outputs are seen."""
         if not isinstance(result, (TensorBase, tuple)):
-            warnings.warn("For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
-                          f"{type(result)}", stacklevel=5)
+            warnings.warn(
+                "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
+                f"{type(result)}",
+                stacklevel=5,
+            )
         is_tuple = isinstance(result, tuple)
         values = result if is_tuple else (result,)
         self.n_outputs = len(values)
@@ -379,8 +413,10 @@ class _Boundary:
                 continue
             found = found if isinstance(found, tuple) else (found,)
             if len(found) != self.n_outputs:
-                raise RuntimeError("Backward pre hook returned an invalid number of grad_output, got "
-                                   f"{len(found)}, but expected {self.n_outputs}")
+                raise RuntimeError(
+                    "Backward pre hook returned an invalid number of grad_output, got "
+                    f"{len(found)}, but expected {self.n_outputs}"
+                )
             self.grad_outputs = found
         grad_outputs = self.grad_outputs
         if self.inputs is None:
@@ -390,13 +426,18 @@ class _Boundary:
     def _call_without_inputs(self) -> None:
         """No input requires gradients: the hooks see None for each, as soon as the outputs' are known."""
         if self.hooks:
-            warnings.warn("Full backward hook is firing when gradients are computed with respect to module outputs since no "
-                          "inputs require gradients. Pass an input with requires_grad=True to see its gradient.", stacklevel=2)
+            warnings.warn(
+                "Full backward hook is firing when gradients are computed with respect to module outputs since no "
+                "inputs require gradients. Pass an input with requires_grad=True to see its gradient.",
+                stacklevel=2,
+            )
         for hook in self.hooks:
             found = hook(self.module, (None,) * self.n_inputs, self.grad_outputs)
             if found is not None and not (isinstance(found, tuple) and all(g is None for g in found)):
-                raise RuntimeError("Backward hook for Modules where no input requires gradient should always return None or "
-                                   "None for all gradients.")
+                raise RuntimeError(
+                    "Backward hook for Modules where no input requires gradient should always return None or "
+                    "None for all gradients."
+                )
         self.grad_outputs = None
 
     def _inputs_known(self, grads: tuple[Any, ...], _: Any) -> Any:
@@ -410,8 +451,10 @@ class _Boundary:
                 continue
             other = other if isinstance(other, tuple) else (other,)
             if len(other) != self.n_inputs:
-                raise RuntimeError(f"Backward hook returned an invalid number of grad_input, got {len(other)}, but expected "
-                                   f"{self.n_inputs}")
+                raise RuntimeError(
+                    f"Backward hook returned an invalid number of grad_input, got {len(other)}, but expected "
+                    f"{self.n_inputs}"
+                )
             found = other
         self.grad_outputs = None
         return tuple(found[i] for i in self.inputs)

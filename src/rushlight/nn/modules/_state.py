@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from rushlight.autograd.grad_mode import no_grad
-from rushlight.core.node import HookHandle
+from rushlight.core.hooks import HookHandle
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.modules._hooks import Hook, ModuleHookHandle
 from rushlight.nn.parameter import Parameter, is_lazy
@@ -31,22 +31,24 @@ class _IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
 
-    __str__ = __repr__
-
 
 # ---------------------------------------------------------------- saving
 
 
 def get_extra_state(self: Any) -> Any:
     """Anything besides tensors that the state_dict shall hold; define it together with `set_extra_state`."""
-    raise RuntimeError(f"{type(self).__name__}.get_extra_state() was called, but the class does not define it. Define both "
-                       "get_extra_state() and set_extra_state(state) to save more than tensors.")
+    raise RuntimeError(
+        f"{type(self).__name__}.get_extra_state() was called, but the class does not define it. Define both "
+        "get_extra_state() and set_extra_state(state) to save more than tensors."
+    )
 
 
 def set_extra_state(self: Any, state: Any) -> None:
     """Take back what `get_extra_state` returned."""
-    raise RuntimeError(f"{type(self).__name__}.set_extra_state() was called, but the class does not define it. Define both "
-                       "get_extra_state() and set_extra_state(state) to save more than tensors.")
+    raise RuntimeError(
+        f"{type(self).__name__}.set_extra_state() was called, but the class does not define it. Define both "
+        "get_extra_state() and set_extra_state(state) to save more than tensors."
+    )
 
 
 def _save_to_state_dict(self: Any, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
@@ -71,8 +73,12 @@ def state_dict(self: Any, *args: Any, destination: Any = None, prefix: str = "",
     ['weight', 'bias']
     """
     if args:
-        warnings.warn("Positional args are being deprecated, use kwargs instead: state_dict(destination=..., prefix=..., "
-                      "keep_vars=...).", FutureWarning, stacklevel=2)
+        warnings.warn(
+            "Positional args are being deprecated, use kwargs instead: state_dict(destination=..., prefix=..., "
+            "keep_vars=...).",
+            FutureWarning,
+            stacklevel=2,
+        )
         destination = args[0] if destination is None else destination
         prefix = args[1] if len(args) > 1 and prefix == "" else prefix
         keep_vars = args[2] if len(args) > 2 and keep_vars is False else keep_vars
@@ -121,8 +127,10 @@ def register_state_dict_post_hook(self: Any, hook: Any) -> HookHandle:
 def _register_state_dict_hook(self: Any, hook: Any) -> HookHandle:
     """The same for a hook that may return another dict."""
     if getattr(hook, "_from_public_api", False):
-        raise RuntimeError("Cannot register the same function as the state dict post hook that was previously registered via "
-                           "register_state_dict_post_hook")
+        raise RuntimeError(
+            "Cannot register the same function as the state dict post hook that was previously registered via "
+            "register_state_dict_post_hook"
+        )
     return _added(self._state_dict_hooks, hook)
 
 
@@ -166,15 +174,24 @@ def register_load_state_dict_post_hook(self: Any, hook: Hook) -> HookHandle:
 
 
 def _load_from_state_dict(
-    self: Any, state_dict: Any, prefix: str, local_metadata: dict[str, Any], strict: bool, missing_keys: list[str],
-    unexpected_keys: list[str], error_msgs: list[str],
+    self: Any,
+    state_dict: Any,
+    prefix: str,
+    local_metadata: dict[str, Any],
+    strict: bool,
+    missing_keys: list[str],
+    unexpected_keys: list[str],
+    error_msgs: list[str],
 ) -> None:
     """Take the module's own entries, without those of its children, from `state_dict`; note in the lists what is wrong."""
     for hook in self._load_state_dict_pre_hooks.values():
         hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
     own = {name: param for name, param in self._parameters.items() if param is not None}
-    own.update((name, buffer) for name, buffer in self._buffers.items()
-               if buffer is not None and name not in self._non_persistent_buffers_set)
+    own.update(
+        (name, buffer)
+        for name, buffer in self._buffers.items()
+        if buffer is not None and name not in self._non_persistent_buffers_set
+    )
     assign = local_metadata.get("assign_to_params_buffers", False)
     for name, current in own.items():
         key = prefix + name
@@ -193,7 +210,7 @@ def _load_from_state_dict(
     if strict:
         for key in state_dict:
             if key.startswith(prefix) and key != extra_key:
-                name, dot, _ = key[len(prefix):].partition(".")
+                name, dot, _ = key[len(prefix) :].partition(".")
                 if name not in (self._modules if dot else own):
                     unexpected_keys.append(key)
 
@@ -201,21 +218,28 @@ def _load_from_state_dict(
 def _load_one(module: Any, name: str, key: str, current: Any, found: Any, assign: bool, error_msgs: list[str]) -> None:
     """Put `found` into (or, with `assign`, in the place of) the parameter or buffer `current`."""
     if not isinstance(found, TensorBase):
-        hint = (" (a NumPy array: convert it with torch.from_numpy)" if type(found).__module__ == "numpy" else "")
-        error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
-                          f"checkpoint but received {type(found)}{hint}")
+        hint = " (a NumPy array: convert it with torch.from_numpy)" if type(found).__module__ == "numpy" else ""
+        error_msgs.append(
+            f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
+            f"checkpoint but received {type(found)}{hint}"
+        )
         return
     if not is_lazy(current):
         if current.dim() == 0 and found.dim() == 1 and found.numel() == 1:
             found = found[0]  # torch before 0.4 had no zero-dim tensors
         if found.shape != current.shape:
-            error_msgs.append(f"size mismatch for {key}: copying a param with shape {found.shape} from checkpoint, the shape "
-                              f"in current model is {current.shape}.")
+            error_msgs.append(
+                f"size mismatch for {key}: copying a param with shape {found.shape} from checkpoint, the shape "
+                f"in current model is {current.shape}."
+            )
             return
     if current.is_meta and not found.is_meta and not assign:
-        warnings.warn(f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
-                      "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
-                      "corresponding key in the module instead of copying them in place?)", stacklevel=4)
+        warnings.warn(
+            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
+            "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
+            "corresponding key in the module instead of copying them in place?)",
+            stacklevel=4,
+        )
     try:
         with no_grad():
             if not assign:
@@ -228,8 +252,10 @@ def _load_one(module: Any, name: str, key: str, current: Any, found: Any, assign
                     found = Parameter(found, requires_grad=current.requires_grad)
             setattr(module, name, found)
     except Exception as error:
-        error_msgs.append(f'While copying the parameter named "{key}", whose dimensions in the model are {current.size()} and '
-                          f"whose dimensions in the checkpoint are {found.size()}, an exception occurred : {error.args}.")
+        error_msgs.append(
+            f'While copying the parameter named "{key}", whose dimensions in the model are {current.size()} and '
+            f"whose dimensions in the checkpoint are {found.size()}, an exception occurred : {error.args}."
+        )
 
 
 def load_state_dict(self: Any, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
@@ -261,13 +287,24 @@ def load_state_dict(self: Any, state_dict: Mapping[str, Any], strict: bool = Tru
             errors.insert(0, "Missing key(s) in state_dict: {}. ".format(", ".join(f'"{k}"' for k in missing)))
     if errors:
         hint = _hint_for_keys(given, missing, unexpected) if strict else ""
-        raise RuntimeError("Error(s) in loading state_dict for {}:\n\t{}".format(
-            type(self).__name__, "\n\t".join(errors + ([hint] if hint else []))))
+        raise RuntimeError(
+            "Error(s) in loading state_dict for {}:\n\t{}".format(
+                type(self).__name__, "\n\t".join(errors + ([hint] if hint else []))
+            )
+        )
     return _IncompatibleKeys(missing, unexpected)
 
 
-def _load(module: Any, state: Any, prefix: str, metadata: Any, assign: bool, missing: list[str], unexpected: list[str],
-          errors: list[str]) -> None:
+def _load(
+    module: Any,
+    state: Any,
+    prefix: str,
+    metadata: Any,
+    assign: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
+) -> None:
     """Load `module`, whose names in `state` start with `prefix`, and its descendants."""
     local_metadata = {} if metadata is None else dict(metadata.get(prefix[:-1], {}))
     if assign:
@@ -281,8 +318,10 @@ def _load(module: Any, state: Any, prefix: str, metadata: Any, assign: bool, mis
     keys = _IncompatibleKeys(missing, unexpected)
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
-            raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
-                                 "values, if incompatible_keys need to be modified, it should be done inplace.")
+            raise AssertionError(
+                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
+                "values, if incompatible_keys need to be modified, it should be done inplace."
+            )
 
 
 def _hint_for_non_dict(value: Any) -> str:
@@ -309,14 +348,20 @@ def _hint_for_keys(state: Mapping[str, Any], missing: list[str], unexpected: lis
         longer = next((k for k in unexpected if k.endswith("." + key)), None)
         if longer is not None:
             prefix = longer[: -len(key)]
-            if all(k.startswith(prefix) for k in unexpected) and wanted & {k[len(prefix):] for k in unexpected}:
-                wrapper = {"module.": " (added by DataParallel)", "_orig_mod.": " (added by torch.compile)"}.get(prefix, "")
-                return (f'All unexpected keys start with "{prefix}"{wrapper}. Strip it: '
-                        f'{{k.removeprefix("{prefix}"): v for k, v in state_dict.items()}}.')
+            if all(k.startswith(prefix) for k in unexpected) and wanted & {k[len(prefix) :] for k in unexpected}:
+                wrapper = {"module.": " (added by DataParallel)", "_orig_mod.": " (added by torch.compile)"}.get(
+                    prefix, ""
+                )
+                return (
+                    f'All unexpected keys start with "{prefix}"{wrapper}. Strip it: '
+                    f'{{k.removeprefix("{prefix}"): v for k, v in state_dict.items()}}.'
+                )
         shorter = next((k for k in unexpected if key.endswith("." + k)), None)
         if shorter is not None:
             prefix = key[: -len(shorter)]
             if all(k.startswith(prefix) for k in missing) and {prefix + k for k in unexpected} & wanted:
-                return (f'The model\'s keys start with "{prefix}" and those of the state_dict do not. Load into the inner '
-                        f'module, or add it: {{"{prefix}" + k: v for k, v in state_dict.items()}}.')
+                return (
+                    f'The model\'s keys start with "{prefix}" and those of the state_dict do not. Load into the inner '
+                    f'module, or add it: {{"{prefix}" + k: v for k, v in state_dict.items()}}.'
+                )
     return ""

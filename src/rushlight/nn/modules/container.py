@@ -295,8 +295,9 @@ class ModuleDict(Module):
 def named_entries(owner: str, argument: str, entries: Any) -> Iterable[tuple[Any, Any]]:
     """The pairs of what `update` was given, checked."""
     if not isinstance(entries, Iterable):
-        raise TypeError(f"{owner}.update should be called with an iterable of key/value pairs, but got "
-                        f"{type(entries).__name__}")
+        raise TypeError(
+            f"{owner}.update should be called with an iterable of key/value pairs, but got {type(entries).__name__}"
+        )
     if hasattr(entries, "items"):
         return list(entries.items())
     pairs = list(entries)
@@ -304,17 +305,28 @@ def named_entries(owner: str, argument: str, entries: Any) -> Iterable[tuple[Any
         if not isinstance(pair, Iterable):
             raise TypeError(f"{owner} update sequence element #{i} should be Iterable; is {type(pair).__name__}")
         if len(pair) != 2:  # type: ignore[arg-type]
-            raise ValueError(f"{owner} update sequence element #{i} has length {len(pair)}; 2 is required "  # type: ignore[arg-type]
-                             f"({argument}: a mapping or (name, value) pairs)")
+            raise ValueError(
+                f"{owner} update sequence element #{i} has length {len(pair)}; 2 is required "  # type: ignore[arg-type]
+                f"({argument}: a mapping or (name, value) pairs)"
+            )
     return pairs
 
 
 # ---------------------------------------------------------------- parameters
 
 _TYPE_NAMES = {
-    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor",
-    "int8": "CharTensor", "int16": "ShortTensor", "int32": "IntTensor", "int64": "LongTensor", "uint8": "ByteTensor",
-    "bool": "BoolTensor", "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor",
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "int8": "CharTensor",
+    "int16": "ShortTensor",
+    "int32": "IntTensor",
+    "int64": "LongTensor",
+    "uint8": "ByteTensor",
+    "bool": "BoolTensor",
+    "complex64": "ComplexFloatTensor",
+    "complex128": "ComplexDoubleTensor",
 }
 
 
@@ -379,7 +391,9 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(_described(i, p, repr(p.dtype) if isinstance(p, TensorBase) else "") for i, p in enumerate(self))
+        return "\n".join(
+            _described(i, p, repr(p.dtype) if isinstance(p, TensorBase) else "") for i, p in enumerate(self)
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterList should not be called.")
@@ -402,8 +416,10 @@ class ParameterDict(Module):
 
     def _key_to_attr(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise TypeError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is "
-                            f"'{type(key).__name__}').")
+            raise TypeError(
+                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is "
+                f"'{type(key).__name__}')."
+            )
         return key
 
     def __getitem__(self, key: str) -> Any:
@@ -432,7 +448,7 @@ class ParameterDict(Module):
 
     def copy(self) -> ParameterDict:
         """A new ParameterDict with the same parameters."""
-        return ParameterDict({key: self[key] for key in self._keys})
+        return ParameterDict(list(self.items()))
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of `key`, set to `default` first if there is none."""

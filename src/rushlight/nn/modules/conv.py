@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.lazy import LazyModuleMixin
 from rushlight.nn.modules.module import Module
-from rushlight.nn.modules.utils import _pair, _reverse_repeat_tuple, _single, _triple
+from rushlight.nn.modules.utils import _repeated, _reverse_repeat_tuple
 from rushlight.nn.parameter import Parameter, UninitializedParameter
 from rushlight.ops.creation import empty
 
 __all__ = [
-    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "LazyConv1d", "LazyConv2d",
-    "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
 ]
 
 _PADDINGS = {"same", "valid"}
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-def _check_arguments(in_channels: int, out_channels: int, groups: int, stride: Any, padding: Any, padding_mode: str) -> None:
+def _check_arguments(
+    in_channels: int, out_channels: int, groups: int, stride: Any, padding: Any, padding_mode: str
+) -> None:
     if groups <= 0:
         raise ValueError("groups must be a positive integer")
     if in_channels % groups != 0:
@@ -42,12 +54,29 @@ def _check_arguments(in_channels: int, out_channels: int, groups: int, stride: A
 class _ConvNd(Module):
     """What all convolutions share: arguments, initial values, repr."""
 
+    # The number of spatial dimensions, and the function of nn.functional for them.
+    _dims: ClassVar[int]
+    _convolve: ClassVar[Callable[..., Any]]
+
     weight: Any
     bias: Any
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Any,
-                 dilation: tuple[int, ...], transposed: bool, output_padding: tuple[int, ...], groups: int, bias: bool,
-                 padding_mode: str, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: Any,
+        dilation: tuple[int, ...],
+        transposed: bool,
+        output_padding: tuple[int, ...],
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         _check_arguments(in_channels, out_channels, groups, stride, padding, padding_mode)
         self.in_channels = in_channels
@@ -62,7 +91,7 @@ class _ConvNd(Module):
         self.padding_mode = padding_mode
         # What F.pad must be told where the padding is not by zeros.
         self._reversed_padding_repeated_twice = self._sizes_to_pad()
-        shape = ((in_channels, out_channels // groups) if transposed else (out_channels, in_channels // groups))
+        shape = (in_channels, out_channels // groups) if transposed else (out_channels, in_channels // groups)
         self.weight = Parameter(empty((*shape, *kernel_size), device=device, dtype=dtype))
         if bias:
             self.bias = Parameter(empty(out_channels, device=device, dtype=dtype))
@@ -113,31 +142,41 @@ class _ConvNd(Module):
             self.padding_mode = "zeros"
 
 
-class Conv1d(_ConvNd):
+class _PlainConvNd(_ConvNd):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        n = self._dims
+        super().__init__(
+            in_channels, out_channels, _repeated(kernel_size, n), _repeated(stride, n),
+            padding if isinstance(padding, str) else _repeated(padding, n), _repeated(dilation, n), False, (0,) * n, groups, bias,
+            padding_mode, device, dtype,
+        )  # fmt: skip
+
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = (0,) * self._dims
+        return self._convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def forward(self, input: Any) -> Any:
+        return self._conv_forward(input, self.weight, self.bias)
+
+
+class Conv1d(_PlainConvNd):
     """Convolution (cross-correlation) over (N, C, L) or (C, L).
 
     weight: (out_channels, in_channels / groups, kernel_size). padding: a size, "same" or "valid". padding_mode:
     "zeros", "reflect", "replicate" or "circular".
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _single(kernel_size), _single(stride),
-                         padding if isinstance(padding, str) else _single(padding), _single(dilation), False, _single(0),
-                         groups, bias, padding_mode, device, dtype)
-
-    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
-        if self.padding_mode != "zeros":
-            padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            return F.conv1d(padded, weight, bias, self.stride, _single(0), self.dilation, self.groups)
-        return F.conv1d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Any) -> Any:
-        return self._conv_forward(input, self.weight, self.bias)
+    _dims = 1
+    _convolve = staticmethod(F.conv1d)
 
 
-class Conv2d(_ConvNd):
+class Conv2d(_PlainConvNd):
     """Convolution (cross-correlation) over (N, C, H, W) or (C, H, W).
 
     weight: (out_channels, in_channels / groups, *kernel_size). Sizes are one number or (height, width). padding: a
@@ -147,88 +186,84 @@ class Conv2d(_ConvNd):
     torch.Size([1, 8, 32, 32])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _pair(kernel_size), _pair(stride),
-                         padding if isinstance(padding, str) else _pair(padding), _pair(dilation), False, _pair(0), groups,
-                         bias, padding_mode, device, dtype)
-
-    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
-        if self.padding_mode != "zeros":
-            padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            return F.conv2d(padded, weight, bias, self.stride, _pair(0), self.dilation, self.groups)
-        return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Any) -> Any:
-        return self._conv_forward(input, self.weight, self.bias)
+    _dims = 2
+    _convolve = staticmethod(F.conv2d)
 
 
-class Conv3d(_ConvNd):
+class Conv3d(_PlainConvNd):
     """Convolution (cross-correlation) over (N, C, D, H, W) or (C, D, H, W); see Conv2d."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _triple(kernel_size), _triple(stride),
-                         padding if isinstance(padding, str) else _triple(padding), _triple(dilation), False, _triple(0),
-                         groups, bias, padding_mode, device, dtype)
-
-    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
-        if self.padding_mode != "zeros":
-            padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            return F.conv3d(padded, weight, bias, self.stride, _triple(0), self.dilation, self.groups)
-        return F.conv3d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Any) -> Any:
-        return self._conv_forward(input, self.weight, self.bias)
+    _dims = 3
+    _convolve = staticmethod(F.conv3d)
 
 
 class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions share: the output size may be asked for."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-                 transposed: bool, output_padding: Any, groups: int, bias: bool, padding_mode: str, device: Any = None,
-                 dtype: Any = None) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros",
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
-                         bias, padding_mode, device, dtype)
+        n = self._dims
+        super().__init__(
+            in_channels, out_channels, _repeated(kernel_size, n), _repeated(stride, n), _repeated(padding, n),
+            _repeated(dilation, n), True, _repeated(output_padding, n), groups, bias, padding_mode, device, dtype,
+        )  # fmt: skip
 
-    def _output_padding(self, input: Any, output_size: Sequence[int] | None, stride: Any, padding: Any, kernel_size: Any,
-                        num_spatial_dims: int, dilation: Any = None) -> Any:
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        output_padding = self._output_padding(
+            input, output_size, self.stride, self.padding, self.kernel_size, self._dims, self.dilation
+        )
+        return self._convolve(
+            input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
+        )
+
+    def _output_padding(
+        self,
+        input: Any,
+        output_size: Sequence[int] | None,
+        stride: Any,
+        padding: Any,
+        kernel_size: Any,
+        num_spatial_dims: int,
+        dilation: Any = None,
+    ) -> Any:
         """The output padding that gives `output_size`, or the module's own when none is asked for."""
         if output_size is None:
-            return _single(self.output_padding)
+            return self.output_padding
         n = num_spatial_dims
         leading = input.dim() - n
         if len(output_size) == leading + n:
             output_size = output_size[leading:]
         if len(output_size) != n:
-            raise ValueError(f"ConvTranspose{n}D: for {input.dim()}D input, output_size must have {n} or {leading + n} elements "
-                             f"(got {len(output_size)})")
-        smallest = [(input.size(d + leading) - 1) * stride[d] - 2 * padding[d]
-                    + (dilation[d] if dilation is not None else 1) * (kernel_size[d] - 1) + 1 for d in range(n)]
+            raise ValueError(
+                f"ConvTranspose{n}D: for {input.dim()}D input, output_size must have {n} or {leading + n} elements "
+                f"(got {len(output_size)})"
+            )
+        smallest = [
+            (input.size(d + leading) - 1) * stride[d]
+            - 2 * padding[d]
+            + (dilation[d] if dilation is not None else 1) * (kernel_size[d] - 1)
+            + 1
+            for d in range(n)
+        ]
         largest = [smallest[d] + stride[d] - 1 for d in range(n)]
         if any(not low <= size <= high for low, size, high in zip(smallest, output_size, largest, strict=True)):
-            raise ValueError(f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} "
-                             f"(for an input of {input.size()[2:]})")
+            raise ValueError(
+                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} "
+                f"(for an input of {input.size()[2:]})"
+            )
         return [size - low for size, low in zip(output_size, smallest, strict=True)]
 
 
 class ConvTranspose1d(_ConvTransposeNd):
     """Transposed convolution (the gradient of Conv1d with respect to its input) over (N, C, L) or (C, L)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros",
-                 device: Any = None, dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _single(kernel_size), _single(stride), _single(padding), _single(dilation),
-                         True, _single(output_padding), groups, bias, padding_mode, device, dtype)
-
-    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
-        output_padding = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 1, self.dilation)
-        return F.conv_transpose1d(input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups,
-                                  self.dilation)
+    _dims = 1
+    _convolve = staticmethod(F.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTransposeNd):
@@ -238,31 +273,15 @@ class ConvTranspose2d(_ConvTransposeNd):
     output size; `output_padding`, or `output_size` in the call, says which of them is meant.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros",
-                 device: Any = None, dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _pair(kernel_size), _pair(stride), _pair(padding), _pair(dilation), True,
-                         _pair(output_padding), groups, bias, padding_mode, device, dtype)
-
-    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
-        output_padding = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 2, self.dilation)
-        return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups,
-                                  self.dilation)
+    _dims = 2
+    _convolve = staticmethod(F.conv_transpose2d)
 
 
 class ConvTranspose3d(_ConvTransposeNd):
     """Transposed convolution (the gradient of Conv3d with respect to its input) over (N, C, D, H, W) or (C, D, H, W)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-                 output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros",
-                 device: Any = None, dtype: Any = None) -> None:
-        super().__init__(in_channels, out_channels, _triple(kernel_size), _triple(stride), _triple(padding), _triple(dilation),
-                         True, _triple(output_padding), groups, bias, padding_mode, device, dtype)
-
-    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
-        output_padding = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, 3, self.dilation)
-        return F.conv_transpose3d(input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups,
-                                  self.dilation)
+    _dims = 3
+    _convolve = staticmethod(F.conv_transpose3d)
 
 
 # ---------------------------------------------------------------- lazy forms
@@ -274,7 +293,7 @@ class _LazyConvXdMixin(LazyModuleMixin):
     def reset_parameters(self: Any) -> None:
         """Draw new initial values, once the sizes are known."""
         if not self.has_uninitialized_params() and self.in_channels != 0:
-            super().reset_parameters()
+            super().reset_parameters()  # type: ignore[misc]
 
     def initialize_parameters(self: Any, input: Any, *args: Any, **kwargs: Any) -> None:
         """Take the sizes from the first input."""
@@ -283,8 +302,11 @@ class _LazyConvXdMixin(LazyModuleMixin):
         self.in_channels = self._get_in_channels(input)
         if self.in_channels % self.groups != 0:
             raise ValueError("in_channels must be divisible by groups")
-        shape = ((self.in_channels, self.out_channels // self.groups) if self.transposed
-                 else (self.out_channels, self.in_channels // self.groups))
+        shape = (
+            (self.in_channels, self.out_channels // self.groups)
+            if self.transposed
+            else (self.out_channels, self.in_channels // self.groups)
+        )
         self.weight.materialize((*shape, *self.kernel_size))
         if self.bias is not None:
             self.bias.materialize((self.out_channels,))
@@ -293,12 +315,14 @@ class _LazyConvXdMixin(LazyModuleMixin):
     def _get_in_channels(self: Any, input: Any) -> int:
         n = self._get_num_spatial_dims()
         if input.dim() not in (n + 1, n + 2):
-            raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {type(self).__name__}, but got input of "
-                               f"size: {input.shape}")
+            raise RuntimeError(
+                f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {type(self).__name__}, but got input of "
+                f"size: {input.shape}"
+            )
         return int(input.shape[1] if input.dim() == n + 2 else input.shape[0])
 
-    def _get_num_spatial_dims(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} does not say how many spatial dimensions it has")
+    def _get_num_spatial_dims(self: Any) -> int:
+        return self._dims  # type: ignore[no-any-return]
 
     def _start(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         """Replace the parameters that were made with size 0 by ones without a shape."""
@@ -308,91 +332,57 @@ class _LazyConvXdMixin(LazyModuleMixin):
             self.bias = UninitializedParameter(device=device, dtype=dtype)
 
 
-class LazyConv1d(_LazyConvXdMixin, Conv1d):
+class _LazyPlain(_LazyConvXdMixin):
+    def __init__(
+        self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+        bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
+        self._start(out_channels, bias, device, dtype)
+
+
+class _LazyTransposed(_LazyConvXdMixin):
+    def __init__(
+        self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
+        bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode, device, dtype
+        )
+        self._start(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(_LazyPlain, Conv1d):
     """A Conv1d that takes `in_channels` from its first input, and is a Conv1d from then on."""
 
     cls_to_become = Conv1d
 
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
 
-    def _get_num_spatial_dims(self) -> int:
-        return 1
-
-
-class LazyConv2d(_LazyConvXdMixin, Conv2d):
+class LazyConv2d(_LazyPlain, Conv2d):
     """A Conv2d that takes `in_channels` from its first input, and is a Conv2d from then on."""
 
     cls_to_become = Conv2d
 
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
 
-    def _get_num_spatial_dims(self) -> int:
-        return 2
-
-
-class LazyConv3d(_LazyConvXdMixin, Conv3d):
+class LazyConv3d(_LazyPlain, Conv3d):
     """A Conv3d that takes `in_channels` from its first input, and is a Conv3d from then on."""
 
     cls_to_become = Conv3d
 
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
 
-    def _get_num_spatial_dims(self) -> int:
-        return 3
-
-
-class LazyConvTranspose1d(_LazyConvXdMixin, ConvTranspose1d):
-    """A ConvTranspose1d that takes `in_channels` from its first input."""
+class LazyConvTranspose1d(_LazyTransposed, ConvTranspose1d):
+    """A ConvTranspose1d that takes `in_channels` from its first input, and is a ConvTranspose1d from then on."""
 
     cls_to_become = ConvTranspose1d
 
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-                 groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
 
-    def _get_num_spatial_dims(self) -> int:
-        return 1
-
-
-class LazyConvTranspose2d(_LazyConvXdMixin, ConvTranspose2d):
-    """A ConvTranspose2d that takes `in_channels` from its first input."""
+class LazyConvTranspose2d(_LazyTransposed, ConvTranspose2d):
+    """A ConvTranspose2d that takes `in_channels` from its first input, and is a ConvTranspose2d from then on."""
 
     cls_to_become = ConvTranspose2d
 
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-                 groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
 
-    def _get_num_spatial_dims(self) -> int:
-        return 2
-
-
-class LazyConvTranspose3d(_LazyConvXdMixin, ConvTranspose3d):
-    """A ConvTranspose3d that takes `in_channels` from its first input."""
+class LazyConvTranspose3d(_LazyTransposed, ConvTranspose3d):
+    """A ConvTranspose3d that takes `in_channels` from its first input, and is a ConvTranspose3d from then on."""
 
     cls_to_become = ConvTranspose3d
-
-    def __init__(self, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-                 groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros", device: Any = None,
-                 dtype: Any = None) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode, device, dtype)
-        self._start(out_channels, bias, device, dtype)
-
-    def _get_num_spatial_dims(self) -> int:
-        return 3

@@ -8,15 +8,32 @@ from typing import Any
 from rushlight.nn import functional as F
 from rushlight.nn.modules.batchnorm import _LazyNormBase, _NormBase
 
-__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d"]
+__all__ = [
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+]
 
 
 class _InstanceNorm(_NormBase):
     # Dimensions of an input without a batch.
     _unbatched = 0
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-                 track_running_stats: bool = False, device: Any = None, dtype: Any = None, *, bias: bool = True) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def _get_no_batch_dim(self) -> int:
@@ -30,7 +47,9 @@ class _InstanceNorm(_NormBase):
     def _apply_instance_norm(self, input: Any) -> Any:
         use_input = self.training or not self.track_running_stats
         momentum = 0.0 if self.momentum is None else self.momentum
-        return F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, use_input, momentum, self.eps)
+        return F.instance_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, use_input, momentum, self.eps
+        )
 
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
@@ -38,27 +57,44 @@ class _InstanceNorm(_NormBase):
         channel = 0 if unbatched else 1
         if input.size(channel) != self.num_features:
             if self.affine:
-                raise ValueError(f"expected input's size at dim={channel} to match num_features ({self.num_features}), but got: "
-                                 f"{input.size(channel)}.")
-            warnings.warn(f"input's size at dim={channel} does not match num_features. You can silence this warning by not "
-                          "passing in num_features, which is not used because affine=False", stacklevel=2)
+                raise ValueError(
+                    f"expected input's size at dim={channel} to match num_features ({self.num_features}), but got: "
+                    f"{input.size(channel)}."
+                )
+            warnings.warn(
+                f"input's size at dim={channel} does not match num_features. You can silence this warning by not "
+                "passing in num_features, which is not used because affine=False",
+                stacklevel=2,
+            )
         if unbatched:
             return self._apply_instance_norm(input.unsqueeze(0)).squeeze(0)
         return self._apply_instance_norm(input)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
-                              unexpected_keys: list[str], error_msgs: list[str]) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         if local_metadata.get("version", None) is None and not self.track_running_stats:
             found = [prefix + name for name in ("running_mean", "running_var") if prefix + name in state_dict]
             if found:
                 names = " and ".join(f'"{key}"' for key in found)
                 kind = type(self).__name__
-                error_msgs.append(f"Unexpected running stats buffer(s) {names} for {kind} with track_running_stats=False. If the "
-                                  f"checkpoint is from before torch 0.4, where {kind} tracked them by default, remove these keys "
-                                  "from it, or make the layer with track_running_stats=True.")
+                error_msgs.append(
+                    f"Unexpected running stats buffer(s) {names} for {kind} with track_running_stats=False. If the "
+                    f"checkpoint is from before torch 0.4, where {kind} tracked them by default, remove these keys "
+                    "from it, or make the layer with track_running_stats=True."
+                )
                 for key in found:
                     state_dict.pop(key)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 class InstanceNorm1d(_InstanceNorm):

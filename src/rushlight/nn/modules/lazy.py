@@ -31,14 +31,23 @@ class LazyModuleMixin:
     def _save_to_state_dict(self: Any, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         # Tensors without a shape go in as they are: there is nothing to detach.
         own = itertools.chain(
-            self._parameters.items(), ((k, b) for k, b in self._buffers.items() if k not in self._non_persistent_buffers_set)
+            self._parameters.items(),
+            ((k, b) for k, b in self._buffers.items() if k not in self._non_persistent_buffers_set),
         )
         for name, value in own:
             if value is not None:
                 destination[prefix + name] = value if is_lazy(value) or keep_vars else value.detach()
 
-    def _lazy_load_hook(self: Any, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
-                        unexpected_keys: list[str], error_msgs: list[str]) -> None:
+    def _lazy_load_hook(
+        self: Any,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         """Give parameters the shapes they have in the file."""
         for name, value in itertools.chain(self._parameters.items(), self._buffers.items()):
             key = prefix + name
@@ -59,8 +68,10 @@ class LazyModuleMixin:
         """The hook before the first forward: initialise, then become the class that is meant."""
         module.initialize_parameters(*args, **(kwargs or {}))
         if module.has_uninitialized_params():
-            raise RuntimeError(f"module {self._get_name()} has not been fully initialized: its initialize_parameters() left a "
-                               "parameter without a shape")
+            raise RuntimeError(
+                f"module {self._get_name()} has not been fully initialized: its initialize_parameters() left a "
+                "parameter without a shape"
+            )
         module._initialize_hook.remove()
         module._load_hook.remove()
         delattr(module, "_initialize_hook")

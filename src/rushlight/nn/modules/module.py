@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rushlight.core.tensor import TensorBase
-from rushlight.nn.modules import _conversion, _hooks, _state
+from rushlight.nn.modules import _conversion, _hooks, _state, _walk
 from rushlight.nn.modules._hooks import (
     call_with_hooks,
     global_hooks,
@@ -26,9 +26,15 @@ from rushlight.nn.parameter import Buffer, Parameter
 from rushlight.serialization.globals import define, entry_value, written_path
 
 __all__ = [
-    "Module", "register_module_backward_hook", "register_module_buffer_registration_hook", "register_module_forward_hook",
-    "register_module_forward_pre_hook", "register_module_full_backward_hook", "register_module_full_backward_pre_hook",
-    "register_module_module_registration_hook", "register_module_parameter_registration_hook",
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
 ]
 
 
@@ -108,9 +114,13 @@ class Module:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init:
             if kwargs:
-                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'")
+                raise TypeError(
+                    f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
+                )
             if args:
-                raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given")
+                raise TypeError(
+                    f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given"
+                )
         # Past `__setattr__`, which needs the fields it would look at.
         fields = self.__dict__
         fields["training"] = True
@@ -122,8 +132,13 @@ class Module:
     # Calling.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks  # type: ignore[attr-defined]
-                or global_hooks):
+        if not (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks  # type: ignore[attr-defined]
+            or global_hooks
+        ):
             return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
 
@@ -152,7 +167,9 @@ class Module:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         _check_name(self, "buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, TensorBase):
-            raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)")
+            raise TypeError(
+                f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+            )
         if registration_hooks:
             tensor = registered("buffer", self, name, tensor)
         self._buffers[name] = tensor
@@ -168,12 +185,16 @@ class Module:
         _check_name(self, "parameter", name, self._parameters)
         if param is not None:
             if not isinstance(param, Parameter):
-                raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None "
-                                "required); wrap the tensor in torch.nn.Parameter(...)")
+                raise TypeError(
+                    f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None "
+                    "required); wrap the tensor in torch.nn.Parameter(...)"
+                )
             if param.grad_fn is not None:
-                raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
-                                 f"explicitly. To express '{name}' as a function of another Tensor, compute the value in the "
-                                 "forward() method.")
+                raise ValueError(
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                    f"explicitly. To express '{name}' as a function of another Tensor, compute the value in the "
+                    "forward() method."
+                )
             if registration_hooks:
                 param = registered("parameter", self, name, param)
         self._parameters[name] = param
@@ -202,17 +223,26 @@ class Module:
                 self.register_parameter(name, value)
                 return
             if params is not None and name in params:
-                raise TypeError(f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected). "
-                                "To change the values, write in place under torch.no_grad(); to change the parameter, wrap the "
-                                "tensor in torch.nn.Parameter(...)")
-            if isinstance(value, Buffer) or name in fields.get("_buffers", ()):
-                self._set_buffer(name, value)
+                raise TypeError(
+                    f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected). "
+                    "To change the values, write in place under torch.no_grad(); to change the parameter, wrap the "
+                    "tensor in torch.nn.Parameter(...)"
+                )
+            if name in fields.get("_modules", ()):
+                _require_none(value, "child module", name, "torch.nn.Module")
+            is_buffer = isinstance(value, Buffer)
+            if is_buffer or name in fields.get("_buffers", ()):
+                self._set_buffer(name, value, is_buffer)
                 return
         elif isinstance(value, Module):
             if params is None:
-                raise AttributeError("cannot assign module before Module.__init__() call: call super().__init__() first")
+                raise AttributeError(
+                    "cannot assign module before Module.__init__() call: call super().__init__() first"
+                )
             if name in params:
-                raise TypeError(f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected)")
+                raise TypeError(
+                    f"cannot assign '{typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected)"
+                )
             self._forget(name, "_modules")
             self._modules[name] = registered("module", self, name, value) if registration_hooks else value
             return
@@ -229,8 +259,6 @@ class Module:
                 _require_none(value, "buffer", name, "torch.nn.Buffer, torch.Tensor")
                 fields["_buffers"][name] = None
                 return
-        if isinstance(value, TensorBase) and name in fields.get("_modules", ()):
-            _require_none(value, "child module", name, "torch.nn.Module")
         object.__setattr__(self, name, value)
 
     def _forget(self, name: str, keep: str) -> None:
@@ -242,12 +270,10 @@ class Module:
                 fields[table].pop(name, None)
         fields["_non_persistent_buffers_set"].discard(name)
 
-    def _set_buffer(self, name: str, value: Any) -> None:
+    def _set_buffer(self, name: str, value: Any, is_buffer: bool) -> None:
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
-        persistent = value.persistent if isinstance(value, Buffer) else name not in self._non_persistent_buffers_set
-        if isinstance(value, Buffer):
-            self._forget(name, "_buffers")
+        persistent = value.persistent if is_buffer else name not in self._non_persistent_buffers_set
         self.register_buffer(name, value, persistent)
 
     def __getattr__(self, name: str) -> Any:
@@ -277,74 +303,26 @@ class Module:
 
     def __dir__(self) -> list[str]:
         fields = self.__dict__
-        names = [*dir(type(self)), *fields, *fields.get("_parameters", ()), *fields.get("_modules", ()),
-                 *fields.get("_buffers", ())]
+        names = [
+            *dir(type(self)),
+            *fields,
+            *fields.get("_parameters", ()),
+            *fields.get("_modules", ()),
+            *fields.get("_buffers", ()),
+        ]
         return sorted({name for name in names if not name[0].isdigit()})
 
     # Walking.
 
-    def _named_members(self, get_members_fn: Callable[[Any], Any], prefix: str = "", recurse: bool = True,
-                       remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
-        seen = set()
-        modules: Any = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
-        for path, module in modules:
-            for name, member in get_members_fn(module):
-                if member is None or member in seen:
-                    continue
-                if remove_duplicate:
-                    seen.add(member)
-                yield (f"{path}.{name}" if path else name), member
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, each once; with `recurse=False` only the module's own."""
-        for _, param in self.named_parameters(recurse=recurse):
-            yield param
-
-    def named_parameters(self, prefix: str = "", recurse: bool = True,
-                         remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their dotted names; a shared one under its first name unless `remove_duplicate=False`."""
-        yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Any]:
-        """All buffers, each once."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True,
-                      remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
-        """All buffers with their dotted names."""
-        yield from self._named_members(lambda m: m._buffers.items(), prefix, recurse, remove_duplicate)
-
-    def children(self) -> Iterator[Module]:
-        """The modules directly below this one, each once."""
-        for _, module in self.named_children():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below this one with their names."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
-        """This module and all below it, each once unless `remove_duplicate=False`."""
-        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
-            yield module
-
-    def named_modules(self, memo: set[Module] | None = None, prefix: str = "",
-                      remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """This module (named `prefix`) and all below it with their dotted names."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+    parameters = _walk.parameters
+    named_parameters = _walk.named_parameters
+    buffers = _walk.buffers
+    named_buffers = _walk.named_buffers
+    children = _walk.children
+    named_children = _walk.named_children
+    modules = _walk.modules
+    named_modules = _walk.named_modules
+    _named_members = _walk._named_members
 
     def get_submodule(self, target: str) -> Module:
         """The module at the dotted path `target`; "" is the module itself. `AttributeError` when there is none."""

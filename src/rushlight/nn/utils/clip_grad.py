@@ -21,13 +21,18 @@ def _as_list(tensors: Any, name: str) -> list[Any]:
         return [tensors]
     found = list(tensors)
     if not found and isinstance(tensors, types.GeneratorType):
-        warnings.warn(f"`{name}` is an empty generator, no gradient clipping will occur. (A generator can be used only once: "
-                      "call model.parameters() again.)", stacklevel=3)
+        warnings.warn(
+            f"`{name}` is an empty generator, no gradient clipping will occur. (A generator can be used only once: "
+            "call model.parameters() again.)",
+            stacklevel=3,
+        )
     return found
 
 
 @no_grad()
-def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None) -> Any:
+def get_total_norm(
+    tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Any:
     """The norm of all `tensors` together, as if they were one vector; a zero-dim tensor.
 
     norm_type: p, `inf` for the largest absolute value. Raises `RuntimeError` for a norm that is not finite if
@@ -41,9 +46,11 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
     norms = [vector_norm(t, norm_type).to(where) for t in found]
     total = vector_norm(stack(norms), norm_type)
     if error_if_nonfinite and not total.isfinite():
-        raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
-                           "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
-                           "`error_if_nonfinite=False`")
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
+        )
     return total
 
 
@@ -57,8 +64,13 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, for
 
 
 @no_grad()
-def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
-                    foreach: bool | None = None) -> Any:
+def clip_grad_norm_(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Any:
     """Scale the gradients of `parameters` down, in place, so that their norm as one vector is at most `max_norm`.
 
     Call it between `loss.backward()` and `optimizer.step()`. Returns the norm before clipping, a zero-dim tensor.
@@ -79,9 +91,17 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
             param.grad.clamp_(min=-limit, max=limit)
 
 
-def clip_grad_norm(parameters: Iterable[Any], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
-                   foreach: bool | None = None) -> Any:
+def clip_grad_norm(
+    parameters: Iterable[Any],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Any:
     """The old name of `clip_grad_norm_`."""
-    warnings.warn("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
-                  FutureWarning, stacklevel=2)
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

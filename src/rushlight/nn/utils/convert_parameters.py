@@ -14,8 +14,9 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 def _check_one_device(parameters: list[Any]) -> None:
     places = {str(p.device) for p in parameters}
     if len(places) > 1:
-        raise TypeError("Found two parameters on different devices, this is currently not supported: "
-                        f"{', '.join(sorted(places))}")
+        raise TypeError(
+            f"Found two parameters on different devices, this is currently not supported: {', '.join(sorted(places))}"
+        )
 
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:

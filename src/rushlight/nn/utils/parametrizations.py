@@ -55,7 +55,9 @@ class _SpectralNorm(Module):
         if not -rank <= dim < rank:
             raise IndexError(f"Dimension out of range (expected to be in range of [-{rank}, {rank - 1}] but got {dim})")
         if n_power_iterations <= 0:
-            raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}")
+            raise ValueError(
+                f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
+            )
         self.dim = dim % rank
         self.eps = eps
         if rank > 1:
@@ -88,8 +90,9 @@ class _SpectralNorm(Module):
         return value
 
 
-def spectral_norm(module: Any, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12,
-                  dim: int | None = None) -> Any:
+def spectral_norm(
+    module: Any, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Any:
     """Divide a weight by its largest singular value, estimated by power iteration. Returns the module.
 
     dim: the dimension of the outputs; default 1 for transposed convolutions, else 0.

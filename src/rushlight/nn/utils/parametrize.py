@@ -14,8 +14,13 @@ from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 
 __all__ = [
-    "ParametrizationList", "cached", "is_parametrized", "register_parametrization", "remove_parametrizations",
-    "transfer_parametrizations_and_params", "type_before_parametrizations",
+    "ParametrizationList",
+    "cached",
+    "is_parametrized",
+    "register_parametrization",
+    "remove_parametrizations",
+    "transfer_parametrizations_and_params",
+    "type_before_parametrizations",
 ]
 
 _cache_enabled = 0
@@ -51,7 +56,7 @@ class ParametrizationList(ModuleList):
         self.unsafe = unsafe
         shape, kind = original.shape, original.dtype
         with no_grad():
-            value = original
+            value: Any = original
             for module in reversed(self):
                 if hasattr(module, "right_inverse"):
                     try:
@@ -59,23 +64,30 @@ class ParametrizationList(ModuleList):
                     except NotImplementedError:
                         pass
         if not isinstance(value, (TensorBase, Sequence)):
-            raise ValueError("'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
-                             f"{type(value).__name__}")
-        self.is_tensor = isinstance(value, TensorBase)
-        self.ntensors = 1 if self.is_tensor else len(value)
+            raise ValueError(
+                "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
+                f"{type(value).__name__}"
+            )
+        parts: Any = value
+        self.is_tensor = isinstance(parts, TensorBase)
+        self.ntensors = 1 if self.is_tensor else len(parts)
         if self.is_tensor:
-            if original.dtype != value.dtype:
-                raise ValueError(f"When `right_inverse` outputs one tensor, it may not change the dtype.\noriginal.dtype: "
-                                 f"{original.dtype}\nright_inverse(original).dtype: {value.dtype}")
+            if original.dtype != parts.dtype:
+                raise ValueError(
+                    f"When `right_inverse` outputs one tensor, it may not change the dtype.\noriginal.dtype: "
+                    f"{original.dtype}\nright_inverse(original).dtype: {parts.dtype}"
+                )
             # The parameter itself goes on, so that optimizers that know it keep it.
             with no_grad():
-                original.data = value
+                original.data = parts
             _register(self, "original", original)
         else:
-            for i, part in enumerate(value):
+            for i, part in enumerate(parts):
                 if not isinstance(part, TensorBase):
-                    raise ValueError("'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got element "
-                                     f"{i} of the sequence with type {type(part).__name__}.")
+                    raise ValueError(
+                        "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got element "
+                        f"{i} of the sequence with type {type(part).__name__}."
+                    )
                 if isinstance(original, Parameter):
                     part = Parameter(part, original.requires_grad)
                 part.requires_grad_(original.requires_grad)
@@ -85,30 +97,39 @@ class ParametrizationList(ModuleList):
             if not isinstance(result, TensorBase):
                 raise ValueError(f"A parametrization must return a tensor. Got {type(result).__name__}.")
             if result.dtype != kind or result.shape != shape:
-                raise ValueError("Registering a parametrization may not change the shape or dtype of the tensor, unless `unsafe` "
-                                 f"flag is enabled.\nunparametrized: {tuple(shape)} {kind}\nparametrized: {tuple(result.shape)} "
-                                 f"{result.dtype}")
+                raise ValueError(
+                    "Registering a parametrization may not change the shape or dtype of the tensor, unless `unsafe` "
+                    f"flag is enabled.\nunparametrized: {tuple(shape)} {kind}\nparametrized: {tuple(result.shape)} "
+                    f"{result.dtype}"
+                )
 
     def right_inverse(self, value: Any) -> None:
         """Set the originals so that the parametrized tensor becomes `value`, as far as that is possible."""
         with no_grad():
             for module in reversed(self):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(f"parametrization {type_before_parametrizations(module).__name__} does not implement "
-                                       "right_inverse.")
+                    raise RuntimeError(
+                        f"parametrization {type_before_parametrizations(module).__name__} does not implement "
+                        "right_inverse."
+                    )
                 value = module.right_inverse(value)
             if self.is_tensor:
                 if not isinstance(value, TensorBase) or value.dtype != self.original.dtype:
-                    raise ValueError("The tensor returned by `right_inverse` must be one tensor of dtype "
-                                     f"{self.original.dtype}")
+                    raise ValueError(
+                        f"The tensor returned by `right_inverse` must be one tensor of dtype {self.original.dtype}"
+                    )
                 if value.shape != self.original.shape and not self.unsafe:
-                    raise ValueError(f"The tensor returned by `right_inverse` has shape {tuple(value.shape)}, the original "
-                                     f"{tuple(self.original.shape)}")
+                    raise ValueError(
+                        f"The tensor returned by `right_inverse` has shape {tuple(value.shape)}, the original "
+                        f"{tuple(self.original.shape)}"
+                    )
                 self.original.data = value
                 return
             if len(value) != self.ntensors:
-                raise ValueError(f"'right_inverse' must return a sequence of tensors of length {self.ntensors}. Got a sequence of "
-                                 f"length {len(value)}.")
+                raise ValueError(
+                    f"'right_inverse' must return a sequence of tensors of length {self.ntensors}. Got a sequence of "
+                    f"length {len(value)}."
+                )
             for i, part in enumerate(value):
                 getattr(self, f"original{i}").data = part
 
@@ -200,8 +221,10 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Any
             before = getattr(module, tensor_name)
             after = parametrization(before)
             if not isinstance(after, TensorBase) or after.dtype != before.dtype or after.shape != before.shape:
-                raise ValueError("Registering a parametrization may not change the type, shape or dtype of the tensor, unless the "
-                                 f"`unsafe` flag is enabled (module.{tensor_name})")
+                raise ValueError(
+                    "Registering a parametrization may not change the type, shape or dtype of the tensor, unless the "
+                    f"`unsafe` flag is enabled (module.{tensor_name})"
+                )
             if hasattr(parametrization, "right_inverse"):
                 try:
                     inverse = parametrization.right_inverse(after)
@@ -209,8 +232,10 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Any
                     pass
                 else:
                     if inverse.dtype != before.dtype or inverse.shape != before.shape:
-                        raise ValueError("The tensor returned by `parametrization.right_inverse` must have the dtype and shape of "
-                                         f"`module.{tensor_name}`")
+                        raise ValueError(
+                            "The tensor returned by `parametrization.right_inverse` must have the dtype and shape of "
+                            f"`module.{tensor_name}`"
+                        )
         entry = module.parametrizations[tensor_name]
         entry.append(parametrization)
         entry.unsafe |= unsafe
@@ -223,8 +248,10 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Any
         _inject_property(module, tensor_name)
         module.parametrizations[tensor_name] = entry
     else:
-        raise ValueError(f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
-                         f"'{tensor_name}'")
+        raise ValueError(
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
+        )
     return module
 
 
@@ -246,8 +273,10 @@ def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: b
         value = getattr(module, tensor_name)
         original = Parameter(value.detach().clone()) if value.requires_grad else value
     else:
-        raise ValueError("Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a "
-                         "sequence of tensors.")
+        raise ValueError(
+            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a "
+            "sequence of tensors."
+        )
     delattr(type(module), tensor_name)
     del module.parametrizations[tensor_name]
     _register(module, tensor_name, original)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rushlight.core.tensor import TensorBase, is_tensor
-from rushlight.optim.optimizer import Optimizer, to_scalar
+from rushlight.optim.common import to_scalar
+from rushlight.optim.optimizer import Optimizer
 
 EPOCH_DEPRECATION_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "

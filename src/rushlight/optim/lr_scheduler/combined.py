@@ -98,6 +98,13 @@ class SequentialLR(_CombinedLR):
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
 
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Begin anew: another SequentialLR hands over to this one."""
+        self.last_epoch = 0
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._update_lr(0)
+        self._last_lr = first.get_last_lr()
+
 
 class ChainedScheduler(_CombinedLR):
     """Several chainable schedulers at once: each step steps them all, in order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,8 +78,8 @@ def collate(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -
     if found is not None:
         return found(batch, collate_fn_map=collate_fn_map)
 
-    def together(samples: Iterable[Any]) -> Any:
-        return collate(list(samples), collate_fn_map=collate_fn_map)
+    def together(samples: Sequence[Any]) -> Any:
+        return collate(samples, collate_fn_map=collate_fn_map)
 
     if isinstance(first, Mapping):
         return _like_mapping(first, {key: together(_values(batch, key)) for key in first})
@@ -148,7 +148,7 @@ def collate_int_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = 
 
 
 def collate_str_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
-    """Texts stay a list."""
+    """Texts stay what they are, a list or a tuple."""
     return batch
 
 
@@ -166,8 +166,8 @@ default_collate_fn_map: CollateMap = {
 def default_collate(batch: Sequence[Any]) -> Any:
     """A list of samples as a batch with one more dimension in front.
 
-    Tensors, arrays and numbers become tensors; texts a list; dicts, lists and tuples are kept, with each member
-    collated (a tuple becomes a list, a namedtuple stays one). Add types of your own to `default_collate_fn_map`.
+    Tensors, arrays and numbers become tensors; texts stay a list or tuple; dicts, lists and tuples are kept, with each
+    member collated (a tuple becomes a list, a namedtuple stays one). Add types of your own to `default_collate_fn_map`.
 
     Raises `RuntimeError` for samples of different sizes and `TypeError` for a type it does not know.
 

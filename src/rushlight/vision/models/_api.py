@@ -39,7 +39,7 @@ class Weights:
     meta: dict[str, Any]
 
     def __eq__(self, other: object) -> bool:
-        # Two partial objects are never equal, but members are found again (unpickled, copied) by comparing values.
+        # Two partial objects are never equal, though they may stand for the same function and arguments.
         if not isinstance(other, Weights):
             return NotImplemented
         return (self.url, self.meta) == (other.url, other.meta) and _parts(self.transforms) == _parts(other.transforms)
@@ -88,6 +88,10 @@ class WeightsEnum(Enum):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}.{self._name_}"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # By name: a value with an unknown accuracy, a NaN, would not be found again.
+        return getattr, (self.__class__, self._name_)
 
     @property
     def url(self) -> str:

@@ -21,7 +21,14 @@ from rushlight.vision.transforms._colour import (
     RandomPosterize,
     RandomSolarize,
 )
-from rushlight.vision.transforms._compose import Compose, Lambda, RandomApply, RandomChoice, RandomOrder, RandomTransforms
+from rushlight.vision.transforms._compose import (
+    Compose,
+    Lambda,
+    RandomApply,
+    RandomChoice,
+    RandomOrder,
+    RandomTransforms,
+)
 from rushlight.vision.transforms._geometry import (
     CenterCrop,
     FiveCrop,

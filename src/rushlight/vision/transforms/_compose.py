@@ -19,11 +19,11 @@ def _lines(name: str, entries: Sequence[Any]) -> str:
 class Compose:
     """One transform after the other.
 
-    >>> from rushlight.vision.transforms import CenterCrop, ConvertImageDtype
-    >>> Compose([CenterCrop(10), ConvertImageDtype()])
+    >>> from rushlight.vision.transforms import CenterCrop, ToTensor
+    >>> Compose([CenterCrop(10), ToTensor()])
     Compose(
         CenterCrop(size=(10, 10))
-        ConvertImageDtype()
+        ToTensor()
     )
     """
 

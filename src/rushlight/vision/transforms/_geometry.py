@@ -8,7 +8,6 @@ from numbers import Number
 from typing import Any
 
 from rushlight import nn
-from rushlight.core.public import Tensor
 from rushlight.ops.creation import empty
 from rushlight.ops.elementwise import exp, log
 from rushlight.ops.from_data import tensor as make_tensor
@@ -207,7 +206,7 @@ class RandomResizedCrop(nn.Module):
         log_ratio = log(make_tensor(ratio))
         for _ in range(10):
             area = height * width * uniform(scale[0], scale[1])
-            aspect = exp(empty(1).uniform_(log_ratio[0], log_ratio[1])).item()
+            aspect = exp(empty(1).uniform_(float(log_ratio[0]), float(log_ratio[1]))).item()
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
                 top = whole(0, height - h + 1)

@@ -53,7 +53,7 @@ class ToPILImage:
 class ConvertImageDtype(nn.Module):
     """A tensor image converted to a dtype, its values scaled; see `F.convert_image_dtype`."""
 
-    def __init__(self, dtype: dtype = float32) -> None:
+    def __init__(self, dtype: dtype) -> None:
         super().__init__()
         self.dtype = dtype
 
@@ -167,7 +167,7 @@ class RandomErasing(nn.Module):
         log_ratio = log(make_tensor(ratio))
         for _ in range(10):
             area = height * width * uniform(scale[0], scale[1])
-            aspect = exp(empty(1).uniform_(log_ratio[0], log_ratio[1])).item()
+            aspect = exp(empty(1).uniform_(float(log_ratio[0]), float(log_ratio[1]))).item()
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if not (h < height and w < width):
                 continue

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from rushlight.base.dtypes import dtype, int64
 from rushlight.core.public import Tensor
 from rushlight.ops.creation import arange
@@ -40,8 +42,6 @@ def inverse_affine_matrix(
 
 def perspective_coefficients(startpoints: Sequence[Sequence[int]], endpoints: Sequence[Sequence[int]]) -> list[float]:
     """The eight numbers of the perspective map that takes the four `endpoints` to the four `startpoints`."""
-    import numpy as np
-
     if len(startpoints) != 4 or len(endpoints) != 4:
         raise ValueError(
             f"Please provide exactly four corners, got {len(startpoints)} startpoints and {len(endpoints)} endpoints."
