@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -109,4 +109,4 @@ def is_anomaly_check_nan_enabled() -> bool:
     return local.check_nan
 
 
-fill(check_anomaly=check_anomaly, report_anomaly=report_anomaly)
+fill(check_anomaly=check_anomaly, report_anomaly=report_anomaly, remember_node=remember_node)

@@ -6,14 +6,18 @@ The `ctx` that both receive is the graph's node itself, as in torch: `type(y.gra
 from __future__ import annotations
 
 import functools
+import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rushlight.base.dtypes import FLOATING
-from rushlight.core.inplace import adopt_history, wrote
+from rushlight.core.inplace import adopt_history, check_writable, wrote
 from rushlight.core.modes import local, set_grad
 from rushlight.core.node import RELEASED, Meta, Node
 from rushlight.core.primitive import wants_grad
+from rushlight.core.storage import View
+from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.creation import zeros
 
@@ -28,6 +32,7 @@ class FunctionCtx:
     dirty: tuple[Any, ...]
     non_differentiable: tuple[Any, ...]
     materialize_grads: bool
+    are_tensors: tuple[bool, ...]
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep inputs and outputs of `forward` for `backward`, checked against in-place changes; call it once.
@@ -48,10 +53,12 @@ class FunctionCtx:
 
     def mark_dirty(self, *tensors: Any) -> None:
         """Say which inputs `forward` changed in place; they must be among its outputs."""
+        _only_tensors("mark_dirty", tensors)
         self.dirty = tensors
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
         """Say which outputs have no derivative."""
+        _only_tensors("mark_non_differentiable", tensors)
         self.non_differentiable = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
@@ -59,11 +66,18 @@ class FunctionCtx:
         self.materialize_grads = value
 
 
+def _only_tensors(method: str, values: tuple[Any, ...]) -> None:
+    for i, value in enumerate(values):
+        if not isinstance(value, TensorBase):
+            raise RuntimeError(f"{method} can only accept variables, but argument {i} is of type {type(value).__name__}")
+
+
 class FunctionNode(Node, FunctionCtx):
     """The node, and the `ctx`, of a user's Function."""
 
     __slots__ = ()
     function: ClassVar[type[Function]]
+    runs_without_cotangent = True
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -78,28 +92,40 @@ class FunctionNode(Node, FunctionCtx):
                 zeros(meta.shape, dtype=meta.dtype, device=meta.device) if g is None and meta is not None else g
                 for g, meta in zip(grads, self.metas, strict=True)
             )
-        function = self.function
-        rule = function.vjp if function.vjp is not Function.vjp else function.backward
-        if function.vjp is not Function.vjp and function.backward is not Function.backward:
-            raise RuntimeError(
-                f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed ({function.__name__}): keep one of them"
-            )
-        found = rule(self, *grads)
-        found = found if isinstance(found, tuple) else (found,)
+        found = _rule(self.function)(self, *grads)
+        found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
         inputs = len(self.edges)
         if len(found) > inputs and all(g is None for g in found[inputs:]):
             found = found[:inputs]
         if len(found) != inputs:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {inputs}, got {len(found)}): backward must "
-                "return one value for each argument of forward, None for those without a gradient"
+                f"function {self.name()} returned an incorrect number of gradients (expected {inputs}, got {len(found)}): backward "
+                "must return one value for each argument of forward, None for those without a gradient"
             )
         for i, g in enumerate(found):
-            if g is not None and not isinstance(g, TensorBase):
-                raise TypeError(
-                    f"function {self.name()} returned a gradient of type {type(g).__name__} at index {i}, expected Tensor or None"
+            if g is None:
+                continue
+            if not isinstance(g, TensorBase):
+                raise RuntimeError(
+                    f"function {self.name()}: expected Variable or None (got {type(g).__name__}) as gradient number {i + 1}"
                 )
-        return tuple(g if edge is not None else None for g, edge in zip(found, self.edges, strict=True))
+            if not self.are_tensors[i]:
+                raise RuntimeError(
+                    f"function {self.name()} returned a gradient different than None at position {i + 1}, but the corresponding "
+                    "forward input was not a Variable: return None there"
+                )
+        return found
+
+
+def _rule(function: type[Function]) -> Callable[..., Any]:
+    """The class's `backward`, or the same under its other name, `vjp`."""
+    if function.vjp is Function.vjp:
+        return function.backward
+    if function.backward is not Function.backward:
+        raise RuntimeError(
+            f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed ({function.__name__}): keep one of them"
+        )
+    return function.vjp
 
 
 class Function:
@@ -124,9 +150,11 @@ class Function:
     _node_class: ClassVar[type[FunctionNode]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(
-            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
-            f"class itself: {type(self).__name__}.apply(...)"
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on "
+            f"the class itself: {type(self).__name__}.apply(...)",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -170,69 +198,112 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it."""
+        split = cls.setup_context is not Function.setup_context
+        if kwargs or split:
+            args = _positional(cls.forward, args, kwargs, split)
         ctx = cls._node_class.__new__(cls._node_class)
-        needs = tuple([isinstance(a, TensorBase) and wants_grad(a) for a in args])
-        record = local.grad and any(needs)
-        ctx.start(
-            None, tuple([a.edge() if record and n else None for a, n in zip(args, needs, strict=True)]), needs, ()
-        )
-        ctx.needs_input_grad = needs if record else (False,) * len(args)
+        needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
+        record = local.grad and not local.inference and any(needs)
+        edges = tuple([a.edge() if record and n and wants_grad(a) else None for a, n in zip(args, needs, strict=True)])
+        ctx.start(None, edges, needs, ())
+        ctx.needs_input_grad = needs
+        ctx.are_tensors = tuple([isinstance(a, TensorBase) for a in args])
         ctx.to_save = ctx.dirty = ctx.non_differentiable = ()
         ctx.materialize_grads = True
         before = set_grad(False)
         try:
-            if cls.setup_context is not Function.setup_context:
-                output = cls.forward(*args, **kwargs)
+            if split:
+                output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
-                output = cls.forward(ctx, *args, **kwargs)
+                output = cls.forward(ctx, *args)
         finally:
             set_grad(before)
+        if record and local.anomaly:
+            T.remember_node(ctx)
         return _finish(ctx, args, output, record)
+
+
+_signature = functools.lru_cache(maxsize=None)(inspect.signature)
+
+
+def _positional(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], split: bool) -> tuple[Any, ...]:
+    """The arguments of a call in the order of `forward`; beside `setup_context` defaults are filled in, as in torch."""
+    if split:
+        bound = _signature(forward).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.args
+    return _signature(forward).bind(None, *args, **kwargs).args[1:]
 
 
 def _finish(ctx: FunctionNode, args: tuple[Any, ...], output: Any, record: bool) -> Any:
     """Give the outputs their history and keep what was saved."""
-    single = not isinstance(output, (tuple, list))
-    outputs = [output] if single else list(output)
-    _check_outputs(ctx, args, outputs)
+    outputs = list(output) if isinstance(output, (tuple, list)) else [output]
+    _check_dirty(ctx, args, outputs, record)
     for i, out in enumerate(outputs):
-        if isinstance(out, TensorBase) and any(out is a for a in args) and not any(out is d for d in ctx.dirty):
-            outputs[i] = out.detach_alias()  # an input handed through: a new tensor on its memory
-    for t in ctx.dirty:
-        wrote(t)
+        if isinstance(out, TensorBase) and _among(out, args) and not _among(out, ctx.dirty):
+            outputs[i] = _handed_through(out) if record else out.detach_alias()
+    ctx.metas = tuple([Meta(t._shape, t._dtype, t._device) if isinstance(t, TensorBase) else None for t in outputs])  # type: ignore[misc]
     if record:
-        ctx.metas = tuple([Meta(t._shape, t._dtype, t._device) if isinstance(t, TensorBase) else None for t in outputs])  # type: ignore[misc]
-        for i, out in enumerate(outputs):
-            if (
-                not isinstance(out, TensorBase)
-                or out._dtype.category < FLOATING
-                or any(out is n for n in ctx.non_differentiable)
-            ):
-                continue
-            if any(out is d for d in ctx.dirty):
-                adopt_history(out, ctx, i)
-            else:
-                out._grad_fn, out._output_nr, out._requires_grad, out._view = ctx, i, True, None
+        for i, (out, given) in enumerate(zip(outputs, output if isinstance(output, (tuple, list)) else [output], strict=True)):
+            if isinstance(out, TensorBase) and out._dtype.category >= FLOATING and not _among(given, ctx.non_differentiable):
+                _give_history(ctx, args, out, i)
         ctx.keep(ctx.to_save, tuple(outputs))
     else:
         ctx.saved = ctx.to_save
         ctx.versions = tuple([t._storage.version if isinstance(t, TensorBase) else -1 for t in ctx.to_save])
     ctx.to_save = ctx.dirty = ctx.non_differentiable = ()
-    return outputs[0] if single else tuple(outputs)
+    if isinstance(output, (tuple, list)):
+        return type(output)(outputs) if type(output) in (tuple, list) else type(output)(*outputs)
+    return outputs[0]
 
 
-def _check_outputs(ctx: FunctionNode, args: tuple[Any, ...], outputs: list[Any]) -> None:
+def _among(t: Any, several: Any) -> bool:
+    return any(t is other for other in several)
+
+
+def _handed_through(t: Any) -> Any:
+    """An input that `forward` returned as it is: a new tensor on its memory, which counts as a view made in the Function."""
+    alias = t.detach_alias()
+    base, ops = (t, ()) if t._view is None else (t._view.base, t._view.ops)
+    alias._view = View(base, ops, "function", t._storage.version)
+    return alias
+
+
+def _give_history(ctx: FunctionNode, args: tuple[Any, ...], out: Any, i: int) -> None:
+    if _among(out, ctx.dirty) and _among(out, args):
+        place = next(n for n, a in enumerate(args) if a is out)
+        adopt_history(out, ctx, i, place)
+        return
+    if out._view is not None and out._view.base is not None:
+        out._view = View(out._view.base, out._view.ops, "function", out._storage.version)
+    out._grad_fn, out._output_nr, out._requires_grad = ctx, i, True
+
+
+def _check_dirty(ctx: FunctionNode, args: tuple[Any, ...], outputs: list[Any], record: bool) -> None:
+    """The rules for inputs that `forward` changed, and their version."""
     for t in ctx.dirty:
-        if not any(t is a for a in args):
-            raise RuntimeError(
-                f"{ctx.name()}: mark_dirty only accepts input tensors, but got one that is no argument of forward"
+        if not _among(t, args):
+            warnings.warn(
+                f"{ctx.name()}: ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated "
+                "should be passed to ctx.mark_dirty().",
+                UserWarning,
+                stacklevel=4,
             )
-        if not any(t is out for out in outputs):
+            continue
+        if not _among(t, outputs):
             raise RuntimeError(
                 f"{ctx.name()}: Some elements marked as dirty during the forward method were not returned as output. The "
                 "inputs that are modified inplace must all be outputs of the Function."
             )
+        check_writable(t, ctx.name(), record)
+        if record and t._is_view() and len(outputs) > 1:
+            raise RuntimeError(
+                f"{ctx.name()}: If your Function modifies inplace an input that is a view of another Tensor, your Function cannot "
+                "return more than one Tensor. Make sure the input is not a view (using .clone() for example), or split the "
+                "Function in two, one of which changes that input and returns nothing else."
+            )
+        wrote(t)
 
 
 class InplaceFunction(Function):
@@ -262,7 +333,7 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Blocked(Function):
-    """An identity whose derivative is an error."""
+    """An identity whose derivative is an error; its node shows itself as `Error`, as in torch."""
 
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:  # type: ignore[override]
@@ -271,3 +342,6 @@ class _Blocked(Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+_Blocked._node_class.__name__ = "Error"

@@ -115,7 +115,7 @@ def check_writable(target: Any, operation: str, record: bool) -> None:
     if record and view is not None and view.base is not None:
         if view.made_in != "grad":
             raise RuntimeError(f"{operation}: {view_message(target, 'is being')}")
-        if view.base._requires_grad and view.base.grad_fn is None:
+        if target.requires_grad and view.base.grad_fn is None:
             raise RuntimeError(
                 f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap "
                 "the change in `with torch.no_grad():`, or clone() the leaf first."
@@ -153,7 +153,7 @@ def view_message(t: Any, what: str) -> str:
     made_in = t._view.made_in
     if made_in in _WHY:
         node = t._grad_fn
-        which = "A view" if node is None else f"Output {t._output_nr} of {node.name().removesuffix('Backward0')} is a view and"
+        which = "A view" if node is None else f"Output {t._output_nr} of {node.name().partition('Backward')[0]} is a view and"
         return f"{which} {what} modified inplace. {_WHY[made_in]}"
     mode, outside = ("no_grad", "with grad mode enabled") if made_in == "no_grad" else ("inference", "in normal mode")
     return f"A view was created in {mode} mode and {what} modified inplace {outside}, which is ambiguous. {_BOTH}"

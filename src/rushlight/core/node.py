@@ -178,7 +178,10 @@ class Node:
                     f"computation tracked by autograd (here {self.name()}, a tensor of shape {list(value._shape)}). clone() it to "
                     "get a normal tensor, or use no_grad() instead of inference_mode()."
                 )
-            output_nr = next((i for i, out in enumerate(outputs) if out is value), -1)
+            output_nr = -1
+            for i, out in enumerate(outputs):
+                if out is value:
+                    output_nr = i
             if pack is not None:
                 kept.append(pack_tensor(self, value, output_nr, pack))
                 versions.append(-1)

@@ -59,6 +59,7 @@ class Table:
     clone_like: Callable[..., Any]
     check_anomaly: Callable[..., None]
     report_anomaly: Callable[..., None]
+    remember_node: Callable[..., None]
 
 
 T: Final = Table()

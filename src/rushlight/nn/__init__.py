@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from rushlight.nn import functional, init, modules, parameter, utils
 from rushlight.nn.modules import *
-from rushlight.nn.modules.linear import Identity, LazyLinear, Linear
-from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter

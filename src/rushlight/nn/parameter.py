@@ -75,7 +75,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
                 f"instance of the same type, but return type {type(own).__name__} was found instead. To use the type as "
                 "a Parameter, please correct the detach() semantics defined by its __torch_function__() implementation."
             )
-        own._is_param = True
+        own._is_param = True  # type: ignore[attr-defined]
         return own
 
     # Tensor's own __init__ has nothing to do with these arguments.

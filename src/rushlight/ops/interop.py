@@ -209,7 +209,7 @@ def __repr__(self: Any, *, tensor_contents: str | None = None) -> str:
             default_dtype_name=get_default_dtype().name,
             shape=self._shape,
             device_text=None if self._device.type == "cpu" else str(self._device),
-            requires_grad=self._requires_grad,
+            requires_grad=self.requires_grad,
             grad_fn_name=None if node is None else type(node).__name__,
             class_prefix="tensor(" if type(self) is Tensor else f"{type(self).__name__}(",
             tensor_contents=tensor_contents,

@@ -177,14 +177,11 @@ class NanToNum(Unary):
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
         return k.nan_to_num(arrays[0], self.nan, self.posinf, self.neginf, out=out)
 
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (~inputs[0].isfinite(),)
-
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g.masked_fill(saved[0], 0)
+        return g.masked_fill(~saved[0].isfinite(), 0)
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return tangents[0].masked_fill(saved[0], 0)
+        return tangents[0].masked_fill(~saved[0].isfinite(), 0)
 
 
 class Copysign(RealBinary):

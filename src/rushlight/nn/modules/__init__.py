@@ -48,8 +48,7 @@ from rushlight.nn.modules.sparse import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.serialization import define_parameter_class, register_global
 
-__all__ = ["Module"]
-for _source in (
+_LAYERS = (
     activation,
     batchnorm,
     channelshuffle,
@@ -68,7 +67,9 @@ for _source in (
     pooling,
     sparse,
     upsampling,
-):
+)
+__all__ = ["Module"]
+for _source in _LAYERS:
     __all__ += _source.__all__
 
 
@@ -83,26 +84,5 @@ def register_classes(source: Any) -> None:
 
 
 define_parameter_class(parameter.Parameter)
-for _source in (
-    module,
-    lazy,
-    activation,
-    batchnorm,
-    channelshuffle,
-    container,
-    conv,
-    distance,
-    dropout,
-    flatten,
-    fold,
-    instancenorm,
-    linear,
-    loss,
-    normalization,
-    padding,
-    pixelshuffle,
-    pooling,
-    sparse,
-    upsampling,
-):
+for _source in (module, lazy, *_LAYERS):
     register_classes(_source)

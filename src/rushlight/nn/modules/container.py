@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 
@@ -314,21 +314,6 @@ def named_entries(owner: str, argument: str, entries: Any) -> Iterable[tuple[Any
 
 # ---------------------------------------------------------------- parameters
 
-_TYPE_NAMES = {
-    "float32": "FloatTensor",
-    "float64": "DoubleTensor",
-    "float16": "HalfTensor",
-    "bfloat16": "BFloat16Tensor",
-    "int8": "CharTensor",
-    "int16": "ShortTensor",
-    "int32": "IntTensor",
-    "int64": "LongTensor",
-    "uint8": "ByteTensor",
-    "bool": "BoolTensor",
-    "complex64": "ComplexFloatTensor",
-    "complex128": "ComplexDoubleTensor",
-}
-
 
 def _as_entry(value: Any) -> Any:
     """Plain tensors become parameters; everything else is kept as it is."""
@@ -504,7 +489,8 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(_described(key, p, _type_name(p)) for key, p in self.items())
+        entries: list[Any] = list(self.items())
+        return "\n".join(_described(key, p, p.type() if is_tensor(p) else "") for key, p in entries)
 
     def __call__(self, input: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")
@@ -522,10 +508,3 @@ class ParameterDict(Module):
     def __ior__(self, other: ParameterDict) -> Any:
         self.update(other)
         return self
-
-
-def _type_name(value: Any) -> str:
-    if not isinstance(value, TensorBase):
-        return ""
-    module = "torch" if value.device.type == "cpu" else f"torch.{value.device.type}"
-    return f"{module}.{_TYPE_NAMES.get(value.dtype.name, 'Tensor')}"

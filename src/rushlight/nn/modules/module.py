@@ -40,10 +40,11 @@ __all__ = [
 
 def typename(value: Any) -> str:
     """The type of `value` with its module, for messages."""
-    kind = type(value)
     if isinstance(value, TensorBase):
-        return "torch.FloatTensor" if str(value.dtype) == "torch.float32" else f"torch.Tensor of {value.dtype}"
-    return kind.__name__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
+        tensor: Any = value
+        return str(tensor.type())
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _check_name(owner: Any, kind: str, name: Any, taken: Any) -> None:
