@@ -61,36 +61,23 @@ from rushlight.ops.arithmetic import *
 from rushlight.ops.cast import *
 from rushlight.ops.compare import *
 from rushlight.ops.complex import *
-from rushlight.ops.conv import *
 from rushlight.ops.creation import *
-from rushlight.ops.distance import *
-from rushlight.ops.dropout import *
-from rushlight.ops.einsum import *
 from rushlight.ops.elementwise import *
-from rushlight.ops.embedding import *
 from rushlight.ops.extremes import *
-from rushlight.ops.fold import *
-from rushlight.ops.foreach import *
 from rushlight.ops.from_data import *
 from rushlight.ops.fused import *
 from rushlight.ops.gather import *
-from rushlight.ops.grids import *
 from rushlight.ops.histogram import *
 from rushlight.ops.history import *
 from rushlight.ops.indexing import *
 from rushlight.ops.inplace import *
 from rushlight.ops.interop import *
-from rushlight.ops.interpolate import *
+from rushlight.ops.linalg import *
 from rushlight.ops.logic import *
-from rushlight.ops.loss import *
 from rushlight.ops.matmul import *
-from rushlight.ops.nll_loss import *
 from rushlight.ops.norm import *
-from rushlight.ops.pad import *
-from rushlight.ops.pool import *
 from rushlight.ops.power import *
 from rushlight.ops.random import *
-from rushlight.ops.ranges import *
 from rushlight.ops.reduce import *
 from rushlight.ops.rounding import *
 from rushlight.ops.scan import *
@@ -103,6 +90,7 @@ from rushlight.ops.statistics import *
 from rushlight.ops.storage import *
 from rushlight.ops.strided import *
 from rushlight.ops.tensor_types import *
+from rushlight.ops.vector_norm import *
 from rushlight.ops.view import *
 from rushlight.ops.where import *
 from rushlight.random import *
@@ -113,18 +101,45 @@ float, double, half = float32, float64, float16
 short, int, long = int16, int32, int64
 cfloat, cdouble = complex64, complex128
 
-# Imported when first used: packages, and functions of packages.
+# Imported when first used: packages, and functions by the module that has them.
 _PACKAGES = frozenset((
     "_C", "compat", "compiler", "cuda", "distributed", "hub", "jit", "linalg", "mps", "nn", "optim", "serialization", "special",
     "testing", "utils", "vision", "viz",
 ))
-_FUNCTIONS = {"load": "serialization", "save": "serialization", "seed": "random", "default_generator": "random"}
+_LAZY = {
+    "ops.conv": "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution",
+    "ops.distance": "cdist cosine_similarity pairwise_distance pdist",
+    "ops.dropout": "alpha_dropout alpha_dropout_ dropout dropout_ feature_alpha_dropout feature_alpha_dropout_ "
+    "feature_dropout feature_dropout_",
+    "ops.einsum": "einsum",
+    "ops.embedding": "embedding embedding_renorm_",
+    "ops.fold": "channel_shuffle col2im im2col native_channel_shuffle pixel_shuffle pixel_unshuffle",
+    "ops.grids": "cartesian_prod combinations complex meshgrid polar tril_indices triu_indices",
+    "ops.inplace_functions": "abs_ acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_ ceil_ "
+    "clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ "
+    "fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ "
+    "rad2deg_ reciprocal_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_",
+    "ops.normalization": "batch_norm group_norm instance_norm layer_norm rms_norm",
+    "ops.pad": "constant_pad_nd",
+    "ops.pool": "adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d "
+    "max_pool3d",
+    "ops.ranges": "arange eye linspace logspace range",
+}
+_FUNCTIONS = {
+    **{name: module for module, names in _LAZY.items() for name in names.split()},
+    "default_generator": "random",
+    "load": "serialization",
+    "save": "serialization",
+    "seed": "random",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"rushlight.{name}")
     if name in _FUNCTIONS:
+        if name in ("load", "save"):
+            import_module("rushlight.nn")  # enters the module classes that checkpoints may hold
         found = getattr(import_module(f"rushlight.{_FUNCTIONS[name]}"), name)
         globals()[name] = found
         return found

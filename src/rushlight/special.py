@@ -13,15 +13,16 @@ from rushlight.ops.elementwise import exp2, expm1, log1p, sinc
 from rushlight.ops.elementwise import sigmoid as expit
 from rushlight.ops.reduce import logsumexp
 from rushlight.ops.rounding import round
+from rushlight.ops.softmax import log_softmax, softmax
 from rushlight.ops.special import (
     ENTR,
     ERFCX,
     I0E,
+    I1_,
     I1E,
     LOG_NDTR,
     NDTRI,
     ZETA,
-    I1_,
     digamma,
     erf,
     erfc,
@@ -37,7 +38,6 @@ from rushlight.ops.special import igamma as gammainc
 from rushlight.ops.special import igammac as gammaincc
 from rushlight.ops.special import lgamma as gammaln
 from rushlight.ops.special import mvlgamma as multigammaln
-from rushlight.ops.softmax import log_softmax, softmax
 
 __all__ = [
     "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t", "chebyshev_polynomial_u",

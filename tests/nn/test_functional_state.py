@@ -161,13 +161,17 @@ def test_gumbel_softmax(hard: bool) -> None:
         same(mine, theirs, 1e-5)
 
 
-def test_rrelu_draws_torchs_slopes() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rrelu_draws_torchs_slopes(dtype: str) -> None:
     results = []
     for m, functional in BOTH:
         m.manual_seed(3)
-        results.append(functional.rrelu(m.tensor([-1.0, -2.0, -3.0]), training=True))
-    assert results[0].tolist()[0] == pytest.approx(results[1].tolist()[0], abs=0.21)
-    assert all(-x / 3 <= y <= -x / 8 for x, y in zip((-1.0, -2.0, -3.0), [-v for v in results[0].tolist()], strict=True)) or True
+        x = m.tensor([-1.0, 2.0, -3.0, 0.0, -0.5], dtype=getattr(m, dtype), requires_grad=True)
+        y = functional.rrelu(x, 0.1, 0.6, training=True)
+        y.sum().backward()
+        results.append((y, x.grad, m.rand(2)))
+    for mine, theirs in zip(*results, strict=True):
+        same(mine, theirs)
 
 
 # Values that need no derivative.
@@ -242,7 +246,7 @@ def test_complex_convolution_conjugates_its_gradients() -> None:
         x = m.tensor((real + 1j * real[..., ::-1]).tolist(), dtype=m.complex128, requires_grad=True)
         w = m.tensor((imaginary - 0.5j * imaginary[..., ::-1]).tolist(), dtype=m.complex128, requires_grad=True)
         y = functional.conv1d(x, w)
-        (y * y.conj()).sum().real.backward() if hasattr(y, "real") else None
+        (y * y.conj()).sum().real.backward()
         results.append((x.grad.numpy(), w.grad.numpy()))
     for mine, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(mine, theirs, 1e-9)
@@ -332,7 +336,7 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: F.binary_cross_entropy(r(4, 1), r(4)), ValueError, "different to the input size"),
     (lambda: F.binary_cross_entropy_with_logits(r(4, 1), r(4)), ValueError, "must be the same as input size"),
     (lambda: F.binary_cross_entropy_with_logits(r(2), rushlight.tensor([0, 1])), RuntimeError, r"target.float\(\)"),
-    (lambda: F.binary_cross_entropy(r(2), r(2), r(2).requires_grad_()), RuntimeError, "not differentiable with respect to argument 'weight'"),
+    (lambda: F.binary_cross_entropy(r(2), r(2), r(2).requires_grad_()), RuntimeError, "not differentiable.*argument 'weight'"),
     (lambda: F.triplet_margin_loss(r(3, 4), r(3, 4), r(3, 4), margin=-1), ValueError, "margin must be greater than 0"),
     (lambda: F.multi_margin_loss(r(3, 4), rushlight.tensor([0, 1])), RuntimeError, r"Expected target size \[3\]"),
     (lambda: F.multilabel_margin_loss(r(3, 4), rushlight.zeros(3, 3).long()), RuntimeError, "inconsistent target size"),

@@ -43,11 +43,16 @@ FILLS = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize(("name", "shape", "settings"), FILLS)
+CASES = [
+    (name, shape, settings, dtype)
+    for name, shape, settings in FILLS
+    for dtype in ("float32", "float64", "float16")
+    if (name, dtype) != ("orthogonal_", "float16")  # there is no QR of float16
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "settings", "dtype"), CASES)
 def test_numbers(name: str, shape: tuple[int, ...], settings: dict[str, Any], dtype: str) -> None:
-    if name == "orthogonal_" and dtype == "float16":
-        pytest.skip("torch has no QR of float16")
     found = []
     for library in (rushlight, torch):
         library.manual_seed(3)

@@ -58,7 +58,7 @@ def test_as_torch(program, same_program):
         "i.masked_fill_(b, torch.tensor(2.7))", "x.clamp(0, 1)", "x.clamp(min=.5)", "x.clamp(max=.5)", "x.clamp(y, None)",
         "x.clamp(x, y)", "x.clamp_min(.5)", "x.clamp_min(y)", "x.clamp_max(.5)", "x.clamp_max(y)", "f.clamp()", "i.clamp(1.5)",
         "i.clamp(1, 2.5)", "b.clamp(0, 1)", "c.clamp(0, 1)", "torch.clamp(f, f, 2)", "f.clamp_(max=.5)", "f.clip(0, 1)", "i.clamp_(1.5)",
-        "u.clamp(-5, 300)", "torch.maximum(x, y)", "torch.minimum(x, y)", "torch.fmax(x, y)", "torch.fmin(x, y)", "torch.max(x, y)",
+        "torch.maximum(x, y)", "torch.minimum(x, y)", "torch.fmax(x, y)", "torch.fmin(x, y)", "torch.max(x, y)",
         "torch.min(x, other=y)", "torch.maximum(i, f)", "torch.maximum(c, c)", "torch.fmax(f, torch.zeros(3))",
     ],
 )  # fmt: skip

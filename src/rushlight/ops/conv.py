@@ -17,6 +17,7 @@ import warnings
 from typing import Any, Final
 
 from rushlight.base.shape import Shape
+from rushlight.core.modes import local
 from rushlight.core.primitive import SAME, Primitive, apply2, applyn
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import kind_name
@@ -169,7 +170,9 @@ _operations: dict[Any, Convolution] = {}
 _MOST_OPERATIONS: Final = 1024
 
 
-def _operation(nd: int, stride: Any, padding: Any, dilation: Any, groups: Any, transposed: bool, extra: Any) -> Convolution:
+def _operation(
+    nd: int, stride: Any, padding: Any, dilation: Any, groups: Any, transposed: bool, extra: Any
+) -> Convolution:
     """The operation with these parameters, which are checked when it is first asked for."""
     key = (
         nd,
@@ -241,8 +244,6 @@ def per_dimension(value: Any, nd: int, argument: str, operation: str) -> Shape:
     return found
 
 
-
-
 def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
     if not isinstance(x, TensorBase) or not isinstance(w, TensorBase):
         wrong, value = ("weight", w) if isinstance(x, TensorBase) else ("input", x)
@@ -256,12 +257,12 @@ def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
         raise RuntimeError(
             f"Expected {nd + 1}D (unbatched) or {nd + 2}D (batched) input to {name}, but got input of size: {list(x._shape)}"
         )
-    if x._dtype is not w._dtype:
+    if x._dtype is not w._dtype and local.plain:
         raise RuntimeError(
             f"expected scalar type {kind_name(x._dtype)} but found {kind_name(w._dtype)}: {name} got an input of "
             f"{x._dtype!r} and a weight of {w._dtype!r}; convert the input, for example with x.to(weight.dtype)"
         )
-    if bias is not None and bias._dtype is not x._dtype:
+    if bias is not None and bias._dtype is not x._dtype and local.plain:
         raise RuntimeError(
             f"Input type ({x._dtype!r}) and bias type ({bias._dtype!r}) should be the same: {name} needs one dtype; convert the "
             "bias or the input, for example with x.to(bias.dtype)"

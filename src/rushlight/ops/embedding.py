@@ -127,7 +127,9 @@ def embedding(
         raise TypeError(f"embedding(): argument 'weight' must be Tensor, not {type(weight).__name__}")
     _check_indices(indices, "embedding")
     if len(weight._shape) != 2:
-        raise RuntimeError(f"'weight' must be 2-D: embedding got shape {list(weight._shape)}, expected [rows, features]")
+        raise RuntimeError(
+            f"'weight' must be 2-D: embedding got shape {list(weight._shape)}, expected [rows, features]"
+        )
     return apply2(Embedding(padding_idx, bool(scale_grad_by_freq)), weight, indices)
 
 
@@ -167,7 +169,9 @@ def embedding_bag(
     bags = offsets._shape[0] - bool(include_last_offset)
     starts = offsets[:bags].long()
     if bags and int(starts[-1]) > total:
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length({total}) but got offsets[-1] of {int(starts[-1])}")
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length({total}) but got offsets[-1] of {int(starts[-1])}"
+        )
     marks = starts.new_zeros(total + 1).index_add(0, starts, starts.new_ones(bags))
     bag = marks.cumsum(0)[:total] - 1
     rows = embedding(weight, indices, -1 if padding_idx is None else padding_idx, scale_grad_by_freq)

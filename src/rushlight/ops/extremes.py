@@ -8,6 +8,7 @@ from typing import Any
 from rushlight.base.return_types import aminmax as aminmax_result
 from rushlight.base.return_types import max_ as max_result
 from rushlight.base.return_types import min_ as min_result
+from rushlight.base.return_types import return_type
 from rushlight.base.shape import Shape, normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi
 from rushlight.core.tensor import TensorBase
@@ -35,9 +36,12 @@ class Amax(Reduction):
 
 
 def shared(g: Any, chosen: Any, dims: Shape) -> Any:
-    """`g`, which has the reduced dimensions at size 1, divided evenly among the chosen elements."""
+    """`g`, which has the reduced dimensions at size 1, divided evenly among the chosen elements.
+
+    NaN where none was chosen, which happens when the extreme is NaN: as in torch.
+    """
     count = chosen.sum(dims, True) if dims else chosen.to(g._dtype)
-    return (g / count).expand(chosen._shape).masked_fill(~chosen, 0)
+    return g.expand(chosen._shape).masked_fill(~chosen, 0) / count
 
 
 class Amin(Amax):
@@ -180,6 +184,7 @@ def named(result: Any, found: tuple[Any, ...], out: Any, operation: str) -> Any:
     """Several results as torch's named tuple, written into the tensors of `out` when given."""
     if out is not None:
         found = tuple(write_out(o, f, operation) for o, f in zip(out, found, strict=True))
+        result = return_type(f"{result.__name__}_out", *result._names)
     return result(found)
 
 

@@ -198,9 +198,16 @@ class NativeChannelShuffle(ChannelShuffle):
 
 
 def _check_windows(op: Windows, spatial: str) -> None:
-    for name, values, least in (("kernel_size", op.kernel, 1), ("dilation", op.dilation, 1), ("stride", op.stride, 1), ("padding", op.padding, 0)):
+    for name, values, least in (
+        ("kernel_size", op.kernel, 1),
+        ("dilation", op.dilation, 1),
+        ("stride", op.stride, 1),
+        ("padding", op.padding, 0),
+    ):
         if min(values) < least:
-            raise RuntimeError(f"{name} should be {'greater than zero' if least else 'non-negative'}, but got {name}={values}")
+            raise RuntimeError(
+                f"{name} should be {'greater than zero' if least else 'non-negative'}, but got {name}={values}"
+            )
     if min(op.blocks()) < 1:
         raise RuntimeError(
             f"Given {spatial} {op.sizes}, kernel_size={op.kernel}, dilation={op.dilation}, padding={op.padding}, calculated shape of "
@@ -256,7 +263,9 @@ def _pair(value: Any) -> Shape:
 
 def _check_pixels(name: str, input: Any, factor: int, argument: str) -> None:
     if len(input._shape) < 3:
-        raise RuntimeError(f"{name} expects input to have at least 3 dimensions, but got input with {len(input._shape)} dimension(s)")
+        raise RuntimeError(
+            f"{name} expects input to have at least 3 dimensions, but got input with {len(input._shape)} dimension(s)"
+        )
     if factor <= 0:
         raise RuntimeError(f"{name} expects a positive {argument}, but got {factor}")
 
@@ -292,7 +301,9 @@ def _check_channels(name: str, input: Any, groups: int) -> None:
     if groups <= 0:
         raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     if shape[1] % groups:
-        raise RuntimeError(f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups} groups.")
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups} groups."
+        )
 
 
 def channel_shuffle(input: Any, groups: int) -> Any:

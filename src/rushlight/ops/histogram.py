@@ -173,7 +173,9 @@ def histogramdd(input: Any, bins: Any, *, range: Any = None, weight: Any = None,
         raise RuntimeError(f"torch.histogramdd(): expected {rank} sequences of bin edges or bin counts, but got {len(each)}")
     if range is not None and len(range) != 2 * rank:
         raise RuntimeError(f"torch.histogramdd(): range should have {2 * rank} elements, but got {len(range)}")
-    edges, flat, inside = [], None, None
+    edges: list[Any] = []
+    flat: Any = None
+    inside: Any = None
     for i, count in enumerate(each):
         column = points[:, i]
         edge = _edges(column, count, None if range is None else range[2 * i : 2 * i + 2])

@@ -76,7 +76,7 @@ class FillNumberInplace(FillNumber):
     """What `fill_(number)` records."""
 
     __slots__ = ()
-    name = "fill_number_inplace"
+    name = "fill"
     node_name = "FillBackward2"
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
@@ -87,7 +87,7 @@ class FillTensor(Overwrite):
     """The value of a zero-dim tensor everywhere."""
 
     __slots__ = ()
-    name = "fill_tensor"
+    name = "fill"
     node_name = "FillBackward1"
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -102,7 +102,7 @@ class FillTensorInplace(FillTensor):
     """What `fill_(tensor)` records."""
 
     __slots__ = ()
-    name = "fill_tensor_inplace"
+    name = "fill"
     node_name = "FillBackward3"
 
 

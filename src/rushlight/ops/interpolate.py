@@ -18,7 +18,9 @@ class Upsample(Primitive):
     name = "upsample"
     linear = True
 
-    def __init__(self, sizes: Shape, mode: str, align_corners: bool, scales: tuple[float | None, ...], antialias: bool) -> None:
+    def __init__(
+        self, sizes: Shape, mode: str, align_corners: bool, scales: tuple[float | None, ...], antialias: bool
+    ) -> None:
         self.sizes = sizes
         self.mode = mode
         self.align_corners = align_corners
@@ -164,7 +166,8 @@ def grid_sample(input: Any, grid: Any, mode: str, padding_mode: str, align_corne
     taps = [_cubic_taps(p) if mode == "bicubic" else _linear_taps(p) for p in at]
     if mode == "bicubic":  # the border rule holds for each neighbour
         taps = [
-            [(_bordered(q, n, padding_mode, align_corners), w) for q, w in axis] for axis, n in zip(taps, reversed(spatial), strict=True)
+            [(_bordered(q, n, padding_mode, align_corners), w) for q, w in axis]
+            for axis, n in zip(taps, reversed(spatial), strict=True)
         ]
     total: Any = None
     for chosen in _combinations(taps):

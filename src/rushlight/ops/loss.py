@@ -227,7 +227,7 @@ class MarginLoss(Loss):
     __slots__ = ()
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        of, samples, classes = arrays[0].dtype, *arrays[0].shape
+        of, classes = arrays[0].dtype, arrays[0].shape[1]
         half = of.itemsize == 2
         values = self.per_element(k, *[k.cast(a, _FLOAT32) if half and a.dtype == of else a for a in arrays])
         values = k.div(values, k.scalar(classes, values.dtype))
@@ -361,7 +361,9 @@ def multi_margin_loss(
         raise ValueError(f"only p == 1 and p == 2 supported, multi_margin_loss got p={p}")
     rank = len(input._shape)
     if rank not in (0, 1, 2) or (rank == 2 and input._shape[1] == 0):
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input._shape)}")
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input._shape)}"
+        )
     x = input if rank == 2 else input.reshape(1, -1)
     samples, classes = x._shape
     if (len(target._shape) > 1) or target.numel() != samples:

@@ -86,7 +86,9 @@ class NllLossGrad(Primitive):
 def _check(input: Any, target: Any, weight: Any) -> None:
     rank = len(input._shape)
     if rank < 1:
-        raise ValueError(f"Expected 1 or more dimensions (got {rank}): nll_loss takes log-probabilities [N, C, ...] or [C]")
+        raise ValueError(
+            f"Expected 1 or more dimensions (got {rank}): nll_loss takes log-probabilities [N, C, ...] or [C]"
+        )
     if target._dtype is not int64 and target._dtype is not uint8:
         cure = (
             "class indices are integers: use target.long(). For class probabilities the target must have the input's shape "
@@ -97,7 +99,9 @@ def _check(input: Any, target: Any, weight: Any) -> None:
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind_name(target._dtype)}: {cure}")
     if rank == 1:
         if target.numel() != 1 or len(target._shape) > 1:
-            raise RuntimeError(f"0D or 1D target tensor expected, multi-target not supported: input {list(input._shape)}, target {list(target._shape)}")
+            raise RuntimeError(
+                f"0D or 1D target tensor expected, multi-target not supported: input {list(input._shape)}, target {list(target._shape)}"
+            )
     elif rank == 2:
         if len(target._shape) != 1:
             cure = " Drop the last dimension with target.squeeze(1)." if target._shape[1:] == (1,) else ""
@@ -130,9 +134,7 @@ def _check(input: Any, target: Any, weight: Any) -> None:
         check_not_differentiated("nll_loss_forward", weight=weight)
 
 
-def nll_loss(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean", ignore_index: int = -100
-) -> Any:
+def nll_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean", ignore_index: int = -100) -> Any:
     """Minus `input` [N, C, ...] at the class indices `target` [N, ...]; "mean" divides by the total weight of the targets."""
     check_reduction(reduction)
     _check(input, target, weight)
@@ -145,7 +147,9 @@ def nll_loss(
         return loss.reshape(target._shape) if reduction == "none" and loss._shape != target._shape else loss
     if len(shape) == 4:
         return apply_multi(NllLoss2d(ignore_index, reduction), (input, *rest))[0]
-    flat = input.contiguous().view(shape[0], shape[1], 1, -1) if input.numel() else input.reshape(shape[0], shape[1], 0, 0)
+    flat = (
+        input.contiguous().view(shape[0], shape[1], 1, -1) if input.numel() else input.reshape(shape[0], shape[1], 0, 0)
+    )
     rows = target.reshape(shape[0], *flat._shape[2:])
     loss = apply_multi(NllLoss2d(ignore_index, reduction), (flat, rows, *rest[1:]))[0]
     return loss.view(target._shape) if reduction == "none" else loss

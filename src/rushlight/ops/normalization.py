@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from rushlight.base.dtypes import FLOATING, float64
+from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import Shape
 from rushlight.core.inplace import apply_update
 from rushlight.core.primitive import Primitive, apply_multi, applyn
@@ -216,11 +216,8 @@ class UpdateRunningStatistics(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         running_mean, running_var, mean, variance = arrays
-        wide = float64.np
-        for running, new, factor in ((running_mean, mean, 1.0), (running_var, variance, self.unbias)):
-            kept = k.mul(k.cast(running, wide), k.scalar(1.0 - self.momentum, wide))
-            moved = k.add(kept, k.mul(k.cast(new, wide), k.scalar(self.momentum * factor, wide)))
-            k.copy_into(running, k.cast(moved, running.dtype))
+        k.move_running(running_mean, mean, self.momentum)
+        k.move_running(running_var, variance, self.momentum, self.unbias)
 
 
 def _check_statistics(input: Any, channels: int, **tensors: Any) -> None:
@@ -262,11 +259,15 @@ def batch_norm(
         raise not_implemented("batch_norm", input._dtype)
     _check_statistics(input, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     weighted, biased = weight is not None, bias is not None
-    parameters = (input, weight, bias) if weighted and biased else (input, *[p for p in (weight, bias) if p is not None])
+    parameters = (
+        (input, weight, bias) if weighted and biased else (input, *[p for p in (weight, bias) if p is not None])
+    )
     if not training:
         if running_mean is None or running_var is None:
             missing = "running_mean" if running_mean is None else "running_var"
-            raise RuntimeError(f"{missing} must be defined in evaluation mode: batch_norm got None; pass it, or training=True")
+            raise RuntimeError(
+                f"{missing} must be defined in evaluation mode: batch_norm got None; pass it, or training=True"
+            )
         return applyn(BatchNormEval(weighted, biased, eps), (*parameters, running_mean, running_var))
     y, mean, _, variance = apply_multi(NativeBatchNorm(weighted, biased, eps), parameters)
     if running_mean is not None and running_var is not None:
@@ -402,7 +403,12 @@ def _check_normalized(operation: str, x: Any, normalized_shape: Any, **parameter
 
 
 def layer_norm(
-    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enable: bool = True
+    input: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
 ) -> Any:
     """Standardise the last dimensions, of sizes `normalized_shape`, then scale by `weight` and shift by `bias` of that shape.
 
@@ -480,7 +486,9 @@ def group_norm(
     need_tensor("group_norm", input)
     shape = input._shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}: group_norm takes [N, C, *]")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}: group_norm takes [N, C, *]"
+        )
     if num_groups <= 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if shape[1] % num_groups:

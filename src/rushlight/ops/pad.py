@@ -174,7 +174,9 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         raise TypeError(f"pad(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     pads, rank = _pads_argument(pad), len(input._shape)
     if len(pads) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2: got {len(pads)} numbers, expected (left, right, ...)")
+        raise RuntimeError(
+            f"Padding length must be divisible by 2: got {len(pads)} numbers, expected (left, right, ...)"
+        )
     if len(pads) > 2 * rank:
         raise RuntimeError(
             "Padding length should be less than or equal to two times the input dimension but got padding length "
@@ -186,7 +188,9 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     classes = _GATHERING.get(mode)
     if classes is None:
-        raise NotImplementedError(f"Unrecognised padding mode {mode}; pad() knows constant, reflect, replicate and circular")
+        raise NotImplementedError(
+            f"Unrecognised padding mode {mode}; pad() knows constant, reflect, replicate and circular"
+        )
     nd = len(pads) // 2
     if nd not in (1, 2, 3) or rank not in (nd + 1, nd + 2):
         raise NotImplementedError(
@@ -197,4 +201,3 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
     return apply1(classes[nd - 1](pads), input)
-

@@ -1,379 +1,41 @@
-"""Pooling over one to three spatial dimensions: maximum, average, their adaptive forms, and the inverse of the maximum.
+"""Pooling over one to three spatial dimensions: the functions, and the checks of their arguments.
 
-Inputs are [N, C, *spatial] or [C, *spatial]. As in torch the one-dimensional forms are the two-dimensional ones over a map of
-height 1. The gradient of a maximum and its gradient are one pair of linear operations: a value put back to where the maximum
-was, and a value read from there.
+As in torch the one-dimensional forms are the two-dimensional ones over a map of height 1. The operations and their derivatives are in
+`ops/pooling.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import Shape
 from rushlight.core.modes import local
-from rushlight.core.primitive import Primitive, apply1, apply2, apply_multi, wants_grad
+from rushlight.core.primitive import apply1, apply2, apply_multi, wants_grad
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import not_implemented
+from rushlight.ops.common import serve
+from rushlight.ops.pooling import (
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool2d,
+    MaxPool3d,
+    MaxPoolValues2d,
+    MaxPoolValues3d,
+    MaxUnpool2d,
+    MaxUnpool3d,
+)
 from rushlight.ops.view import squeeze, unsqueeze
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
     "max_pool3d",
 ]  # fmt: skip
-
-
-def _as_batch(k: Any, array: Any, nd: int) -> Any:
-    """An array [N, C, *spatial] to hand to a kernel: one image becomes a batch of one."""
-    return array if array.ndim == nd + 2 else k.unsqueeze(array, 0)
-
-
-def _as_input(k: Any, result: Any, array: Any) -> Any:
-    """A kernel's result for `array`, with no batch dimension where that has none."""
-    return result if result.ndim == array.ndim else k.squeeze(result, (0,))
-
-
-# Maximum.
-
-
-class MaxPool(Primitive):
-    """The maximum of every window and its position in the flattened map: two outputs."""
-
-    __slots__ = ("kernel", "stride", "padding", "dilation", "ceil_mode")
-    outputs = 2
-
-    def __init__(self, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> None:
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
-        self.ceil_mode = ceil_mode
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        x = _as_batch(k, arrays[0], len(self.kernel))
-        y, at = k.max_pool(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
-        return _as_input(k, y, arrays[0]), _as_input(k, at, arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (output[1], inputs[0]._shape)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(PlaceAtMaximum(len(self.kernel), saved[1]), g[0], saved[0])
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(ReadAtMaximum(len(self.kernel)), tangents[0], saved[0]), None
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        function = max_pool2d if len(self.kernel) == 2 else max_pool3d
-        return function, tensors, {
-            "kernel_size": self.kernel, "stride": self.stride, "padding": self.padding, "dilation": self.dilation,
-            "ceil_mode": self.ceil_mode, "return_indices": True,
-        }  # fmt: skip
-
-
-class MaxPool2d(MaxPool):
-    __slots__ = ()
-    name = "max_pool2d_with_indices"
-    node_name = "MaxPool2DWithIndicesBackward0"
-
-
-class MaxPool3d(MaxPool):
-    __slots__ = ()
-    name = "max_pool3d_with_indices"
-    node_name = "MaxPool3DWithIndicesBackward0"
-
-
-class MaxPoolValues(MaxPool):
-    """The maximum alone, for when nothing is recorded and nobody asks for the positions."""
-
-    __slots__ = ()
-    name = "max_pool"
-    outputs = 1
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return super().forward(k, *arrays)[0]
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0],)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(PlaceAtMaximum(len(self.kernel), saved[0]._shape), g, self._positions(saved[0]))
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(ReadAtMaximum(len(self.kernel)), tangents[0], self._positions(saved[0]))
-
-    def _positions(self, x: Any) -> Any:
-        cls = MaxPool2d if len(self.kernel) == 2 else MaxPool3d
-        return apply_multi(cls(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode), (x.detach(),))[1]
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        function, args, given = super().public_call(tensors)
-        return function, args, given | {"return_indices": False}
-
-
-class AdaptiveMaxPool(Primitive):
-    """The maximum of the windows that divide each map into `sizes` parts, and its position: two outputs."""
-
-    __slots__ = ("sizes",)
-    outputs = 2
-
-    def __init__(self, sizes: Shape) -> None:
-        self.sizes = sizes
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        y, at = k.adaptive_max_pool(_as_batch(k, arrays[0], len(self.sizes)), self.sizes)
-        return _as_input(k, y, arrays[0]), _as_input(k, at, arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (output[1], inputs[0]._shape)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(PlaceAtMaximum(len(self.sizes), saved[1]), g[0], saved[0])
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(ReadAtMaximum(len(self.sizes)), tangents[0], saved[0]), None
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        function = adaptive_max_pool2d if len(self.sizes) == 2 else adaptive_max_pool3d
-        return function, tensors, {"output_size": self.sizes, "return_indices": True}
-
-
-class AdaptiveMaxPool2d(AdaptiveMaxPool):
-    __slots__ = ()
-    name = "adaptive_max_pool2d"
-    node_name = "AdaptiveMaxPool2DBackward0"
-
-
-class AdaptiveMaxPool3d(AdaptiveMaxPool):
-    __slots__ = ()
-    name = "adaptive_max_pool3d"
-    node_name = "AdaptiveMaxPool3DBackward0"
-
-
-class PlaceAtMaximum(Primitive):
-    """Zeros of `shape` with the values of g added at the positions: `place(g, indices)`."""
-
-    __slots__ = ("nd", "shape")
-    name = "max_pool_backward"
-    linear = True
-
-    def __init__(self, nd: int, shape: Shape) -> None:
-        self.nd = nd
-        self.shape = shape
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        shape = self.shape if len(self.shape) == self.nd + 2 else (1, *self.shape)
-        g, at = _as_batch(k, arrays[0], self.nd), _as_batch(k, arrays[1], self.nd)
-        return _as_input(k, k.max_pool_backward(g, at, shape), arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[1],)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(ReadAtMaximum(self.nd), g, saved[0]), None
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(self, tangents[0], saved[0])
-
-
-class ReadAtMaximum(Primitive):
-    """The values of x at the positions: `read(x, indices)`, the transpose of `PlaceAtMaximum`."""
-
-    __slots__ = ("nd",)
-    name = "max_pool_double_backward"
-    linear = True
-
-    def __init__(self, nd: int) -> None:
-        self.nd = nd
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        x, at = _as_batch(k, arrays[0], self.nd), _as_batch(k, arrays[1], self.nd)
-        return _as_input(k, k.gather_at_indices(x, at), arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[1], inputs[0]._shape)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(PlaceAtMaximum(self.nd, saved[1]), g, saved[0]), None
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(self, tangents[0], saved[0])
-
-
-class MaxUnpool(Primitive):
-    """Maps of size `spatial`, zero but for the values of x at the positions: `unpool(x, indices)`."""
-
-    __slots__ = ("spatial",)
-    linear = True
-
-    def __init__(self, spatial: Shape) -> None:
-        self.spatial = spatial
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        nd = len(self.spatial)
-        x, at = _as_batch(k, arrays[0], nd), _as_batch(k, arrays[1], nd)
-        return _as_input(k, k.max_unpool(x, at, (*x.shape[:2], *self.spatial)), arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[1],)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(ReadAtMaximum(len(self.spatial)), g, saved[0]), None
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(self, tangents[0], saved[0])
-
-
-class MaxUnpool2d(MaxUnpool):
-    __slots__ = ()
-    name = "max_unpool2d"
-    node_name = "MaxUnpool2DBackward0"
-
-
-class MaxUnpool3d(MaxUnpool):
-    __slots__ = ()
-    name = "max_unpool3d"
-    node_name = "MaxUnpool3DBackward0"
-
-
-# Average.
-
-
-class AvgPool(Primitive):
-    """The average of every window."""
-
-    __slots__ = ("kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-    linear = True
-
-    def __init__(
-        self, kernel: Shape, stride: Shape, padding: Shape, ceil_mode: bool, count_include_pad: bool, divisor: int | None
-    ) -> None:
-        self.kernel = kernel
-        self.stride = stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        x = _as_batch(k, arrays[0], len(self.kernel))
-        y = k.avg_pool(
-            x, self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
-        )
-        return _as_input(k, y, arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0]._shape,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply1(AvgPoolGrad(self, saved[0]), g)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        function = avg_pool2d if len(self.kernel) == 2 else avg_pool3d
-        return function, (tensors[0], *[getattr(self, name) for name in AvgPool.__slots__]), {}
-
-
-class AvgPool2d(AvgPool):
-    __slots__ = ()
-    name = "avg_pool2d"
-    node_name = "AvgPool2DBackward0"
-
-
-class AvgPool3d(AvgPool):
-    __slots__ = ()
-    name = "avg_pool3d"
-    node_name = "AvgPool3DBackward0"
-
-
-class AvgPoolGrad(Primitive):
-    """The transpose of an average pooling of an input of `shape`."""
-
-    __slots__ = ("pool", "shape")
-    name = "avg_pool_backward"
-    linear = True
-
-    def __init__(self, pool: AvgPool, shape: Shape) -> None:
-        self.pool = pool
-        self.shape = shape
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        pool = self.pool
-        nd = len(pool.kernel)
-        shape = self.shape if len(self.shape) == nd + 2 else (1, *self.shape)
-        gx = k.avg_pool_backward(
-            _as_batch(k, arrays[0], nd), shape, pool.kernel, pool.stride, pool.padding, pool.count_include_pad,
-            pool.divisor_override,
-        )  # fmt: skip
-        return _as_input(k, gx, arrays[0])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply1(self.pool, g)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
-
-
-class AdaptiveAvgPool(Primitive):
-    """The average of the windows that divide each map into `sizes` parts."""
-
-    __slots__ = ("sizes",)
-    linear = True
-
-    def __init__(self, sizes: Shape) -> None:
-        self.sizes = sizes
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return _as_input(k, k.adaptive_avg_pool(_as_batch(k, arrays[0], len(self.sizes)), self.sizes), arrays[0])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0]._shape,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply1(AdaptiveAvgPoolGrad(self, saved[0]), g)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return (adaptive_avg_pool2d if len(self.sizes) == 2 else adaptive_avg_pool3d), (tensors[0], self.sizes), {}
-
-
-class AdaptiveAvgPool2d(AdaptiveAvgPool):
-    __slots__ = ()
-    name = "adaptive_avg_pool2d"
-    node_name = "AdaptiveAvgPool2DBackward0"
-
-
-class AdaptiveAvgPool3d(AdaptiveAvgPool):
-    __slots__ = ()
-    name = "adaptive_avg_pool3d"
-    node_name = "AdaptiveAvgPool3DBackward0"
-
-
-class AdaptiveAvgPoolGrad(Primitive):
-    """The transpose of an adaptive average pooling of an input of `shape`."""
-
-    __slots__ = ("pool", "shape")
-    name = "adaptive_avg_pool_backward"
-    linear = True
-
-    def __init__(self, pool: AdaptiveAvgPool, shape: Shape) -> None:
-        self.pool = pool
-        self.shape = shape
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        nd = len(self.pool.sizes)
-        shape = self.shape if len(self.shape) == nd + 2 else (1, *self.shape)
-        return _as_input(k, k.adaptive_avg_pool_backward(_as_batch(k, arrays[0], nd), shape), arrays[0])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply1(self.pool, g)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
 
 
 # Arguments.
@@ -436,7 +98,10 @@ def _windows(
     spatial = input._shape[-nd:]
     for size, n, s, p, d in zip(spatial, kernel, steps, pads, gaps, strict=True):
         if size + 2 * p - d * (n - 1) - 1 + (s - 1 if ceil_mode else 0) < 0:
-            outs = [(a + 2 * q - e * (m - 1) - 1) // t + 1 for a, m, t, q, e in zip(spatial, kernel, steps, pads, gaps, strict=True)]
+            outs = [
+                (a + 2 * q - e * (m - 1) - 1) // t + 1
+                for a, m, t, q, e in zip(spatial, kernel, steps, pads, gaps, strict=True)
+            ]
             channels = input._shape[-nd - 1]
             raise RuntimeError(
                 f"Given input size: ({'x'.join(map(str, (channels, *spatial)))}). Calculated output size: "
@@ -456,8 +121,8 @@ def _flat(values: Any, extra: int) -> tuple[int, int]:
 
 def _max_pool(input: Any, nd: int, windows: Any, ceil_mode: bool, return_indices: bool) -> Any:
     if not return_indices and not (local.grad and wants_grad(input)):
-        return apply1(MaxPoolValues(*windows, bool(ceil_mode)), input)
-    found = apply_multi((MaxPool2d if nd == 2 else MaxPool3d)(*windows, bool(ceil_mode)), (input,))
+        return apply1((MaxPoolValues2d if nd == 2 else MaxPoolValues3d)(*windows, ceil_mode=bool(ceil_mode)), input)
+    found = apply_multi((MaxPool2d if nd == 2 else MaxPool3d)(*windows, ceil_mode=bool(ceil_mode)), (input,))
     return found if return_indices else found[0]
 
 
@@ -507,7 +172,12 @@ def max_pool1d_with_indices(
 
 
 def avg_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Any:
     """The average over windows of the last dimension of `input` [N, C, L] or [C, L]; see `avg_pool2d`."""
     kernel, steps, pads, _ = _windows(input, 1, kernel_size, stride, padding, 1, ceil_mode, "avg_pool1d")
@@ -535,7 +205,15 @@ def avg_pool3d(
 
 
 def _avg_pool(
-    input: Any, nd: int, cls: type[AvgPool], kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, with_pad: bool, divisor: Any
+    input: Any,
+    nd: int,
+    cls: type[AvgPool],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    with_pad: bool,
+    divisor: Any,
 ) -> Any:
     operation = f"avg_pool{nd}d"
     kernel, steps, pads, _ = _windows(input, nd, kernel_size, stride, padding, 1, ceil_mode, operation)
@@ -563,7 +241,9 @@ def _wanted(input: Any, nd: int, output_size: Any, operation: str) -> Shape:
         output_size = shape[-nd:]
     found = sizes(output_size, nd, "output_size", operation)
     if min(found) < 0:
-        raise RuntimeError(f"{operation}(): elements of output_size must be greater than or equal to 0, but got {output_size}")
+        raise RuntimeError(
+            f"{operation}(): elements of output_size must be greater than or equal to 0, but got {output_size}"
+        )
     return found
 
 
@@ -571,7 +251,7 @@ def _adaptive_avg(input: Any, wanted: Shape) -> Any:
     if all(size == 1 for size in wanted):
         return input.mean(tuple(range(-1, -len(wanted) - 1, -1)), True)
     if input._dtype.category < FLOATING:
-        raise NotImplementedError(f'"adaptive_avg_pool{len(wanted)}d" not implemented for {input._dtype!r}: use a floating-point input')
+        raise not_implemented(f"adaptive_avg_pool{len(wanted)}d", input._dtype)
     return apply1((AdaptiveAvgPool2d if len(wanted) == 2 else AdaptiveAvgPool3d)(wanted), input)
 
 
@@ -624,3 +304,13 @@ def max_unpool(input: Any, indices: Any, spatial: Shape) -> Any:
     return apply2((MaxUnpool2d if len(spatial) == 2 else MaxUnpool3d)(spatial), input, indices)
 
 
+serve(MaxPool2d, max_pool2d)
+serve(MaxPool3d, max_pool3d)
+serve(MaxPoolValues2d, max_pool2d)
+serve(MaxPoolValues3d, max_pool3d)
+serve(AdaptiveMaxPool2d, adaptive_max_pool2d)
+serve(AdaptiveMaxPool3d, adaptive_max_pool3d)
+serve(AvgPool2d, avg_pool2d)
+serve(AvgPool3d, avg_pool3d)
+serve(AdaptiveAvgPool2d, adaptive_avg_pool2d)
+serve(AdaptiveAvgPool3d, adaptive_avg_pool3d)

@@ -6,7 +6,7 @@ import cmath
 import math
 from typing import Any
 
-from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, complex128, float64, with_scalar
+from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, with_scalar
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import apply1
 from rushlight.core.table import fill
@@ -206,12 +206,14 @@ def pow_(self: Any, exponent: Any) -> Any:
 
 def float_power(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """`pow` computed in float64 (complex128 for complex arguments), whatever the dtypes came in."""
-    arguments = (input, exponent)
-    if not any(isinstance(a, TensorBase) for a in arguments):
+    if not isinstance(input, TensorBase) and not isinstance(exponent, TensorBase):
         need_tensor("float_power", input)
-    wide = complex128 if any(_is_complex(a) for a in arguments) else float64
-    base, power = [a.to(wide) if isinstance(a, TensorBase) else a for a in arguments]
-    return pow(base, power, out=out)
+    wide = complex128 if _is_complex(input) or _is_complex(exponent) else float64
+    return pow(_cast(input, wide), _cast(exponent, wide), out=out)
+
+
+def _cast(value: Any, wide: dtype) -> Any:
+    return value.to(wide) if isinstance(value, TensorBase) else value
 
 
 def float_power_(self: Any, exponent: Any) -> Any:
@@ -219,7 +221,7 @@ def float_power_(self: Any, exponent: Any) -> Any:
     wide = complex128 if _is_complex(self) or _is_complex(exponent) else float64
     if self._dtype is not wide:
         raise RuntimeError(f"the base given to float_power_ has dtype {self._dtype!r} but the operation's result requires dtype {wide!r}")
-    return pow_(self, exponent.to(wide) if isinstance(exponent, TensorBase) else exponent)
+    return pow_(self, _cast(exponent, wide))
 
 
 def _is_complex(value: Any) -> bool:

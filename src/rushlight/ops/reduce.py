@@ -54,7 +54,10 @@ class TypedReduction(Reduction):
         self.dtype = dtype
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return getattr(k, self.name)(arrays[0], self.dim, self.keepdim, None if self.dtype is None else self.dtype.np)
+        x, of = arrays[0], None if self.dtype is None else self.dtype.np
+        if of is not None and x.dtype.kind == "c" and of.kind != "c":
+            x = k.cast(x, of)
+        return getattr(k, self.name)(x, self.dim, self.keepdim, of)
 
 
 class Sum(TypedReduction):

@@ -7,7 +7,7 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING, dtype
 from rushlight.base.shape import normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply2
-from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import need_tensor, not_implemented
 from rushlight.ops.common import methods, write_out
 
 __all__ = ["log_softmax", "softmax"]
@@ -107,8 +107,7 @@ class LogSoftmaxGrad(AlongDim):
 
 
 def _prepared(input: Any, dim: Any, wanted: Any, name: str) -> tuple[Any, int]:
-    if not isinstance(input, TensorBase):
-        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    need_tensor(name, input)
     d = normalize_dim(dim, len(input._shape), name)
     if wanted is not None:
         if not isinstance(wanted, dtype):
@@ -116,10 +115,7 @@ def _prepared(input: Any, dim: Any, wanted: Any, name: str) -> tuple[Any, int]:
         if wanted is not input._dtype:
             input = input.to(wanted)
     if input._dtype.category < FLOATING:
-        raise NotImplementedError(
-            f'"{name}_lastdim_kernel_impl" not implemented for {input._dtype!r}: convert the input with x.float(), or pass '
-            "dtype=torch.float32"
-        )
+        raise not_implemented(f"{name}_lastdim_kernel_impl", input._dtype)
     return input, d
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.dtypes import int32, with_scalar
+from rushlight.base.dtypes import int32, promote_types, with_scalar
 from rushlight.base.return_types import kthvalue as kthvalue_result
 from rushlight.base.return_types import sort as sort_result
 from rushlight.base.return_types import topk as topk_result
 from rushlight.base.shape import normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name, need_real, need_tensor, numpy_names
+from rushlight.ops.checks import need_real, need_tensor, numpy_names
 from rushlight.ops.common import constant, methods, serve, write_out
 from rushlight.ops.extremes import PickAlong, named, place_along
 from rushlight.ops.reduce import delivered
@@ -190,6 +190,9 @@ def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, r
         right = side == "right"
     values = _values("searchsorted", input, sorted_sequence)
     _check_search(sorted_sequence, values, sorter)
+    if sorted_sequence._dtype is not values._dtype:
+        common = promote_types(sorted_sequence._dtype, values._dtype)
+        sorted_sequence, values = sorted_sequence.to(common), values.to(common)
     tensors = (sorted_sequence, values) if sorter is None else (sorted_sequence, values, sorter)
     result = applyn(Searchsorted(bool(right), bool(out_int32)), tensors)
     return result if out is None else write_out(out, result, "searchsorted")
@@ -212,11 +215,6 @@ def _values(operation: str, value: Any, sequence: Any) -> Any:
 
 
 def _check_search(sequence: Any, values: Any, sorter: Any) -> None:
-    if sequence._dtype is not values._dtype and values._shape:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
-            f"{kind_name(sequence._dtype)} and input value tensor dtype {kind_name(values._dtype)}"
-        )
     if not sequence._shape:
         raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1")
     if len(sequence._shape) > 1 and sequence._shape[:-1] != values._shape[:-1]:

@@ -31,7 +31,6 @@ class Options(NamedTuple):
     equal_nan: bool
     check_device: bool
     check_dtype: bool
-    check_layout: bool
     check_stride: bool
 
     def tolerances(self, *dtypes: Any) -> tuple[float, float]:
@@ -43,7 +42,12 @@ class Options(NamedTuple):
 
 
 class Mismatch(Exception):
-    """Why two values differ; `assert_close` makes the AssertionError of it."""
+    """Why two values differ, and the place in the sequences and mappings where they do: `[0]['weight']`."""
+
+    def __init__(self, text: str, place: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.place = place
 
 
 def assert_close(
@@ -64,8 +68,9 @@ def assert_close(
 
     Compares tensors and what makes tensors (NumPy arrays), numbers, None, and sequences and mappings of these. Without
     `rtol` and `atol` they follow from the dtype: float32 1.3e-6 and 1e-5, float64 1e-7 and 1e-7, float16 1e-3 and 1e-5,
-    bfloat16 1.6e-2 and 1e-5; integers and bool must be equal. NaN equals NaN only with `equal_nan`. Device, dtype, layout and,
-    on request, strides must agree too. `msg` replaces the message, or is called with it.
+    bfloat16 1.6e-2 and 1e-5; integers and bool must be equal. NaN equals NaN only with `equal_nan`. Device, dtype and,
+    on request, strides must agree too (all tensors are strided: `check_layout` finds nothing). `msg` replaces the message,
+    or is called with it.
 
     Raises `AssertionError` (values differ), `ValueError` (one tolerance without the other), `TypeError` (nothing is known
     about comparing these types).
@@ -76,21 +81,16 @@ def assert_close(
     if (rtol is None) != (atol is None):
         missing = "rtol" if rtol is None else "atol"
         raise ValueError(f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}.")
-    options = Options(allow_subclasses, rtol, atol, equal_nan, check_device, check_dtype, check_layout, check_stride)
-    pairs: list[tuple[Any, Any, str]] = []
-    place = ""
+    options = Options(allow_subclasses, rtol, atol, equal_nan, check_device, check_dtype, check_stride)
     try:
-        for a, b, place in _pairs(actual, expected, ""):
-            pairs.append((a, b, place))
-        for a, b, place in pairs:
-            _compare(a, b, options)
+        for a, b, place in list(_pairs(actual, expected, "")):
+            _compare(a, b, options, place)
     except Mismatch as mismatch:
-        text = str(mismatch)
-        where = getattr(mismatch, "place", place)
+        text = mismatch.text
+        if mismatch.place:
+            text += f"\n\nThe failure occurred for item {mismatch.place}"
     else:
         return
-    if where:
-        text += f"\n\nThe failure occurred for item {where}"
     raise AssertionError(text if msg is None else msg(text) if callable(msg) else msg)
 
 
@@ -98,27 +98,21 @@ def _pairs(actual: Any, expected: Any, place: str) -> Iterator[tuple[Any, Any, s
     """The pairs of single values in two values, each with its place: `[0]['weight']`."""
     if _is_sequence(actual) and _is_sequence(expected):
         if len(actual) != len(expected):
-            raise _at(place, f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
+            raise Mismatch(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}", place)
         for i, (a, b) in enumerate(zip(actual, expected, strict=True)):
             yield from _pairs(a, b, f"{place}[{i}]")
     elif isinstance(actual, Mapping) and isinstance(expected, Mapping):
         if actual.keys() != expected.keys():
-            raise _at(
-                place,
+            raise Mismatch(
                 "The keys of the mappings do not match:\n"
                 f"Missing keys in the actual mapping: {_ordered(expected.keys() - actual.keys())}\n"
                 f"Additional keys in the actual mapping: {_ordered(actual.keys() - expected.keys())}",
+                place,
             )
         for key in _ordered(actual.keys()):
             yield from _pairs(actual[key], expected[key], f"{place}[{key!r}]")
     else:
         yield actual, expected, place
-
-
-def _at(place: str, text: str) -> Mismatch:
-    found = Mismatch(text)
-    found.place = place  # type: ignore[attr-defined]
-    return found
 
 
 def _is_sequence(value: Any) -> bool:
@@ -132,8 +126,18 @@ def _ordered(keys: Any) -> list[Any]:
         return list(keys)
 
 
-def _compare(actual: Any, expected: Any, options: Options) -> None:
-    """Compare two single values."""
+def _compare(actual: Any, expected: Any, options: Options, place: str) -> None:
+    """Compare the two single values found at `place`."""
+    try:
+        _compare_values(actual, expected, options)
+    except Mismatch as mismatch:
+        mismatch.place = place
+        raise
+    except TypeError as error:
+        raise TypeError(f"{error}\n\nThe failure occurred for item {place}" if place else str(error)) from None
+
+
+def _compare_values(actual: Any, expected: Any, options: Options) -> None:
     if actual is None or expected is None:
         if actual is not expected:
             raise Mismatch(f"None mismatch: {actual} is not {expected}")
@@ -195,8 +199,6 @@ def _compare_tensors(a: Any, b: Any, options: Options) -> None:
 
 def _compare_attributes(a: Any, b: Any, options: Options) -> None:
     checks: list[tuple[str, Any, Any]] = [("shape", a.shape, b.shape)]
-    if options.check_layout:
-        checks.append(("layout", a.layout, b.layout))
     if options.check_stride:
         checks.append(("stride()", a.stride(), b.stride()))
     if options.check_device:

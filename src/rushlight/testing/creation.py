@@ -42,23 +42,30 @@ def make_tensor(
             f"noncontiguous={noncontiguous} and memory_format={memory_format}"
         )
     low, high = _bounds(dtype, low, high)
-    result = _uniform(size, dtype, device, low, high) if floating else rl.randint(
-        math.floor(low), math.ceil(high), size, device=device, dtype=dtype
-    )
-    if noncontiguous and result.numel() > 1:
-        result = result.repeat_interleave(2, dim=-1)[..., ::2]
+    noncontiguous = noncontiguous and math.prod(size) > 1
+    if noncontiguous:  # every second one of twice as many, from the second on
+        size = (*size[:-1], 2 * size[-1])
+    if floating:
+        result = rl.empty(size, device=device, dtype=dtype)
+        _fill_uniform(rl.view_as_real(result) if dtype.is_complex else result, low, high)
+    else:
+        result = rl.randint(math.ceil(low), math.ceil(high), size, device=device, dtype=dtype)
+    if noncontiguous:
+        result = result[..., 1::2]
     elif memory_format is not None:
         result = result.clone(memory_format=memory_format)
     if exclude_zero:
-        result[result == 0] = rl.finfo(dtype).tiny if floating else 1
+        tiny = rl.finfo(dtype).tiny if floating else 1
+        result[result == 0] = complex(tiny, tiny) if dtype.is_complex else tiny
     return result.requires_grad_() if requires_grad else result
 
 
-def _uniform(size: Any, dtype: rl.dtype, device: Any, low: float, high: float) -> Any:
-    result = rl.empty(size, device=device, dtype=dtype)
-    target = rl.view_as_real(result) if dtype.is_complex else result
-    target.uniform_(low, high)
-    return result
+def _fill_uniform(t: Any, low: float, high: float) -> None:
+    """Fill with numbers from [low, high), also where their distance is more than the dtype holds."""
+    if high - low >= rl.finfo(t.dtype).max:
+        t.uniform_(low / 2, high / 2).mul_(2)
+    else:
+        t.uniform_(low, high)
 
 
 def _bounds(dtype: rl.dtype, low: float | None, high: float | None) -> tuple[float, float]:
@@ -67,7 +74,9 @@ def _bounds(dtype: rl.dtype, low: float | None, high: float | None) -> tuple[flo
         lowest, highest, default = 0.0, 2.0, (0.0, 2.0)
     elif dtype is rl.uint8 or dtype in _INTEGERS:
         info = rl.iinfo(dtype)
-        lowest, highest, default = info.min, info.max + 1, (0.0, 10.0) if dtype is rl.uint8 else (-9.0, 10.0)
+        # randint computes its bounds in int64: the largest of all can't be drawn
+        highest = info.max + (dtype is not rl.int64)
+        lowest, default = info.min, (0.0, 10.0) if dtype is rl.uint8 else (-9.0, 10.0)
     else:
         info = rl.finfo(dtype)
         lowest, highest, default = info.min, info.max, (-9.0, 9.0)
@@ -76,7 +85,8 @@ def _bounds(dtype: rl.dtype, low: float | None, high: float | None) -> tuple[flo
     for name, value in (("low", low), ("high", high)):
         if value != value:
             raise ValueError(f"`{name}` cannot be NaN, but got {value}")
-    if low >= high:
+    floating = dtype.is_floating_point or dtype.is_complex
+    if low > high or (low == high and not floating):
         raise ValueError(f"make_tensor: `low` must be less than `high`, but got {low} >= {high}")
     if high < lowest or low >= highest:
         raise ValueError(

@@ -106,7 +106,8 @@ def _third_kind_series(order: int, x: Array) -> Array:
     quarter = x * x / 4
     log = np.log(x / 2) + EULER_GAMMA
     term = np.ones_like(x) if order == 0 else x / 2
-    harmonic, total = 0.0, np.zeros_like(x)
+    harmonic: float = 0.0
+    total = np.zeros_like(x)
     for k in range(20):
         if order == 0:
             total += term * (harmonic - log)

@@ -306,7 +306,15 @@ def group_norm_backward(
     )
 
 
+def move_running(running: Array, value: Array, momentum: float, factor: float = 1.0) -> None:
+    """Write `(1 - momentum) * running + momentum * factor * value` over `running`, computed in float64."""
+    np.copyto(
+        running, running.astype(np.float64) * (1.0 - momentum) + value * np.float64(momentum * factor), casting="unsafe"
+    )
+
+
 KERNELS = {
+    "move_running": move_running,
     "batch_norm_forward": batch_norm_forward,
     "batch_norm_with_variance": batch_norm_with_variance,
     "batch_norm_backward": batch_norm_backward,

@@ -43,9 +43,9 @@ def leaky_relu_backward(grad: Array, x: Array, slope: float, out: Array | None =
 
 @quiet
 def hardtanh_backward(grad: Array, x: Array, low: float, high: float, out: Array | None = None) -> Array:
-    """`grad` where `x` lies strictly between the bounds, 0 elsewhere."""
+    """`grad` where `x` lies strictly between the bounds, 0 elsewhere (at NaN too)."""
     g, wide = widen(grad), widen(x)
-    return finish(np.where((wide <= low) | (wide >= high), g.dtype.type(0), g), grad.dtype, out)
+    return finish(np.where((wide > low) & (wide < high), g, g.dtype.type(0)), grad.dtype, out)
 
 
 @quiet
@@ -98,9 +98,9 @@ def softshrink(x: Array, bound: float, out: Array | None = None) -> Array:
 
 @quiet
 def shrink_backward(grad: Array, x: Array, bound: float, out: Array | None = None) -> Array:
-    """0 where `-bound <= x <= bound`, `grad` elsewhere."""
+    """`grad` where `x` lies outside [-bound, bound], 0 elsewhere (at NaN too)."""
     g, wide = widen(grad), widen(x)
-    return finish(np.where((wide >= -bound) & (wide <= bound), g.dtype.type(0), g), grad.dtype, out)
+    return finish(np.where((wide < -bound) | (wide > bound), g, g.dtype.type(0)), grad.dtype, out)
 
 
 @quiet

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.base.dtypes import float64
+from rushlight.ops import softmax as _ops
 from rushlight.ops.activate import (
     celu,
     celu_,
@@ -34,7 +36,6 @@ from rushlight.ops.activate import (
     threshold_,
 )
 from rushlight.ops.creation import empty_like
-from rushlight.ops import softmax as _ops
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
@@ -74,10 +75,14 @@ def rrelu(
 ) -> Any:
     """`input` above zero; elsewhere times a slope drawn from [lower, upper] when `training`, else times their mean."""
     if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound: rrelu got lower={lower}, upper={upper}")
+        raise RuntimeError(
+            f"Lower bound should be less than or equal to the upper bound: rrelu got lower={lower}, upper={upper}"
+        )
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    slopes = empty_like(input.detach()).uniform_(lower, upper)
+    below = input.detach() <= 0  # one draw for each of these, in order
+    drawn = input.detach().new_empty(int(below.sum()), dtype=float64).uniform_(lower, upper)
+    slopes = input.detach().new_ones(input._shape).masked_scatter(below, drawn.to(input._dtype))
     found = rrelu_with_slopes(input, slopes)
     return input.copy_(found) if inplace else found
 

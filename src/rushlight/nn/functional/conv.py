@@ -29,8 +29,6 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     return im2col(input, kernel_size, dilation, padding, stride)
 
 
-def fold(
-    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Any:
+def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Columns [N, C * KH * KW, blocks] added back where their windows lie in maps of `output_size`: the transpose of `unfold`."""
     return col2im(input, output_size, kernel_size, dilation, padding, stride)

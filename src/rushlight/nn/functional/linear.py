@@ -6,12 +6,13 @@ from math import prod, sqrt
 from typing import Any
 
 from rushlight.base.dtypes import BOOL
-from rushlight.core.primitive import apply2, applyn, apply_view
+from rushlight.core.modes import local
+from rushlight.core.primitive import apply2, apply_view, applyn
 from rushlight.core.tensor import TensorBase
+from rushlight.nn.functional.dropout import dropout
 from rushlight.ops.checks import kind_name
 from rushlight.ops.matmul import ADDMM, MM, matmul
-from rushlight.ops.view import Reshape, TransposeMatrix
-from rushlight.nn.functional.dropout import dropout
+from rushlight.ops.view import Reshape, TransposeMatrix, t
 
 __all__ = ["bilinear", "linear", "scaled_dot_product_attention"]
 
@@ -33,9 +34,11 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     shape = input._shape
     rank = len(shape)
     if rank == 0 or not weight._shape:
-        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {rank}D and {len(weight._shape)}D")
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {rank}D and {len(weight._shape)}D"
+        )
     if len(weight._shape) != 2:
-        found = matmul(input, weight.t())
+        found = matmul(input, t(weight))
         return found if bias is None else found + bias
     _check_linear(shape, input, weight, bias)
     columns = apply_view(_TRANSPOSE, weight)
@@ -58,14 +61,14 @@ def _check_linear(shape: Any, input: Any, weight: Any, bias: Any) -> None:
             f"of shape {list(shape)}, whose last dimension must be {features} to match the weight {list(weight._shape)}; reshape or "
             f"flatten the input, or make the layer with in_features={shape[-1]}"
         )
-    if input._dtype is not weight._dtype:
+    if input._dtype is not weight._dtype and local.plain:
         raise RuntimeError(
             f"mat1 and mat2 must have the same dtype, but got {kind_name(input._dtype)} and {kind_name(weight._dtype)}: linear needs the "
             "input in the weight's dtype, for example x.to(weight.dtype)"
         )
     if bias is None:
         return
-    if bias._dtype is not input._dtype:
+    if bias._dtype is not input._dtype and local.plain:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {kind_name(bias._dtype)} and {kind_name(weight._dtype)}: linear needs the "
             "bias in the weight's dtype"
@@ -91,7 +94,9 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             )
     outputs, first, second = weight._shape
     if bias is not None and bias._shape != (outputs,):
-        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {list(bias._shape)} but expected [{outputs}]")
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {list(bias._shape)} but expected [{outputs}]"
+        )
     x1, x2 = input1.reshape(-1, first), input2.reshape(-1, second)
     by_output = (x1 @ weight.permute(1, 0, 2).reshape(first, outputs * second)).view(-1, outputs, second)
     found = (by_output * x2.unsqueeze(1)).sum(2).view(*input1._shape[:-1], outputs)
@@ -111,7 +116,9 @@ def scaled_dot_product_attention(
     """
     for name, x in (("query", query), ("key", key), ("value", value)):
         if len(x._shape) < 2:
-            raise RuntimeError(f"scaled_dot_product_attention: Expected {name} to be at least 2 dimensional, got {list(x._shape)}")
+            raise RuntimeError(
+                f"scaled_dot_product_attention: Expected {name} to be at least 2 dimensional, got {list(x._shape)}"
+            )
         if x._dtype is not query._dtype:
             raise RuntimeError(
                 f"Expected query, key, and value to have the same dtype, but got query.dtype: {query._dtype!r} key.dtype: {key._dtype!r} "

@@ -123,7 +123,9 @@ def _same_shapes(input: Any, target: Any) -> tuple[Any, Any]:
 def _weighted(losses: Any, weight: Any, reduction: str) -> Any:
     """Losses times `weight`; "mean" divides by the sum of the weights."""
     if weight._shape != losses._shape:
-        raise ValueError(f"Weights and input must have the same size: got {list(weight._shape)} and {list(losses._shape)}.")
+        raise ValueError(
+            f"Weights and input must have the same size: got {list(weight._shape)} and {list(losses._shape)}."
+        )
     losses = losses * weight
     if reduction == "mean":
         return losses.sum() / weight.sum()
@@ -131,7 +133,12 @@ def _weighted(losses: Any, weight: Any, reduction: str) -> Any:
 
 
 def mse_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", weight: Any = None
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Any:
     """`(input - target) ** 2`, reduced. Tensors of different shapes are broadcast, with a warning: it is seldom meant."""
     how = resolved(reduction, size_average, reduce)
@@ -140,7 +147,12 @@ def mse_loss(
 
 
 def l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", weight: Any = None
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
 ) -> Any:
     """`|input - target|`, reduced."""
     how = resolved(reduction, size_average, reduce)
@@ -150,7 +162,12 @@ def l1_loss(
 
 
 def smooth_l1_loss(
-    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
 ) -> Any:
     """`d**2 / (2 * beta)` where |d| < `beta`, `|d| - beta / 2` elsewhere, with d = input - target; reduced."""
     how = resolved(reduction, size_average, reduce)
@@ -173,7 +190,12 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 
 def binary_cross_entropy(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The cross entropy of probabilities `input` and `target`, both in [0, 1] and of one shape; `weight` broadcasts to it."""
     how = resolved(reduction, size_average, reduce)
@@ -259,7 +281,10 @@ def gaussian_nll_loss(
     if var._shape != input._shape:
         if input._shape[:-1] == var._shape:
             var = var.unsqueeze(-1)
-        elif not (len(input._shape) == len(var._shape) and all(v in (n, 1) for n, v in zip(input._shape, var._shape, strict=True))):
+        elif not (
+            len(input._shape) == len(var._shape)
+            and all(v in (n, 1) for n, v in zip(input._shape, var._shape, strict=True))
+        ):
             raise ValueError(f"var is of incorrect size: got {list(var._shape)} for an input of {list(input._shape)}")
     how = resolved(reduction)
     var = var.clone()
@@ -308,7 +333,12 @@ def multilabel_margin_loss(
 
 
 def multilabel_soft_margin_loss(
-    input: Any, target: Any, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """The binary cross entropy of scores `input` [N, C] or [C] and labels `target`, averaged over C, then reduced."""
     how = resolved(reduction, size_average, reduce)

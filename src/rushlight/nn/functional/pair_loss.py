@@ -14,7 +14,12 @@ __all__ = [
 
 
 def hinge_embedding_loss(
-    input: Any, target: Any, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """`input` where `target` is 1, `max(0, margin - input)` where it is -1, both elsewhere; reduced."""
     how = resolved(reduction, size_average, reduce)
@@ -43,7 +48,11 @@ def cosine_embedding_loss(
 ) -> Any:  # fmt: skip
     """`1 - cos` where `target` is 1 and `max(0, cos - margin)` where it is -1, for the rows of [N, D] (or [D]); reduced."""
     how = resolved(reduction, size_average, reduce)
-    if len(target._shape) > 1 or len(target._shape) + 1 != len(input1._shape) or len(input1._shape) != len(input2._shape):
+    if (
+        len(target._shape) > 1
+        or len(target._shape) + 1 != len(input1._shape)
+        or len(input1._shape) != len(input2._shape)
+    ):
         raise RuntimeError(
             f"{len(target._shape)}D target tensor expects {len(target._shape) + 1}D input tensors, but found inputs with sizes "
             f"{list(input1._shape)} and {list(input2._shape)}."
@@ -95,7 +104,13 @@ def triplet_margin_with_distance_loss(
 
 
 def _triplet(
-    anchor: Any, positive: Any, negative: Any, distance: Callable[[Any, Any], Any], margin: float, swap: bool, reduction: str
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    distance: Callable[[Any, Any], Any],
+    margin: float,
+    swap: bool,
+    reduction: str,
 ) -> Any:
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

@@ -72,9 +72,7 @@ def adaptive_max_pool3d_with_indices(input: Any, output_size: Any, return_indice
     return adaptive_max_pool3d(input, output_size, True)  # type: ignore[no-any-return]
 
 
-def _unpool(
-    nd: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
-) -> Any:
+def _unpool(nd: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
     kernel = _ops.sizes(kernel_size, nd, "kernel_size", f"max_unpool{nd}d")
     steps = kernel if stride is None else _ops.sizes(stride, nd, "stride", f"max_unpool{nd}d")
     pads = _ops.sizes(padding, nd, "padding", f"max_unpool{nd}d")
@@ -86,10 +84,14 @@ def _unpool(
     if len(wanted) == nd + 2:
         wanted = wanted[2:]
     if len(wanted) != nd:
-        raise ValueError(f"output_size should be a sequence containing {nd} or {nd + 2} elements, but it has a length of '{len(wanted)}'")
+        raise ValueError(
+            f"output_size should be a sequence containing {nd} or {nd + 2} elements, but it has a length of '{len(wanted)}'"
+        )
     for d, (n, usual, step) in enumerate(zip(wanted, default, steps, strict=True)):
         if not usual - step < n < usual + step:
-            raise ValueError(f'invalid output_size "{wanted}" (dim {d} must be between {usual - step} and {usual + step})')
+            raise ValueError(
+                f'invalid output_size "{wanted}" (dim {d} must be between {usual - step} and {usual + step})'
+            )
     return _ops.max_unpool(input, indices, wanted)
 
 

@@ -53,16 +53,22 @@ def interpolate(
     spatial = input._shape[2:]
     sizes, scales = _output_sizes(spatial, size, scale_factor, recompute_scale_factor)
     if antialias and not (mode in ("bilinear", "bicubic") and rank == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input"
+        )
     if mode in _RANKS and _RANKS[mode] != nd:
         raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {_RANKS[mode] + 2}D input")
     if min(spatial) <= 0 or min(sizes) <= 0:
-        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input {list(spatial)} output {list(sizes)}")
+        raise RuntimeError(
+            f"Input and output sizes should be greater than 0, but got input {list(spatial)} output {list(sizes)}"
+        )
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[nd - 1](input, sizes)
     if input._dtype.category < FLOATING:
         if input._dtype is not uint8:
-            raise NotImplementedError(f'"upsample_{mode}{nd}d" not implemented for {kind_name(input._dtype)}: use x.float()')
+            raise NotImplementedError(
+                f'"upsample_{mode}{nd}d" not implemented for {kind_name(input._dtype)}: use x.float()'
+            )
         if mode in _RANKS:
             found = _ops.upsample(input.float(), sizes, mode, bool(align_corners), scales, antialias)
             return found.round().clamp(0, 255).to(uint8)
@@ -104,7 +110,9 @@ def _output_sizes(
     return sizes, (None,) * nd if recompute else factors
 
 
-def upsample(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Any:
+def upsample(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Any:
     """Deprecated name of `interpolate`."""
     warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
     return interpolate(input, size, scale_factor, mode, align_corners)
@@ -112,13 +120,17 @@ def upsample(input: Any, size: Any = None, scale_factor: Any = None, mode: str =
 
 def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """Deprecated: `interpolate(mode="nearest")`."""
-    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
 def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
     """Deprecated: `interpolate(mode="bilinear", align_corners=True)`."""
-    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
 
 
