@@ -387,6 +387,58 @@ def test_errors(call: Any, error: type[Exception], words: str) -> None:
         call()
 
 
+class Counted(rushlight.Tensor):
+    """A subclass that remembers which functions it received."""
+
+    seen: list[str] = []
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        cls.seen.append(function.__name__)
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "shape"),
+    [
+        ("conv2d", lambda x: F.conv2d(x, rushlight.ones(4, 3, 3, 3), stride=2, padding=1), (2, 3, 8, 8)),
+        ("conv_transpose2d", lambda x: F.conv_transpose2d(x, rushlight.ones(3, 4, 3, 3), None, 2, 1, 1), (2, 3, 8, 8)),
+        ("max_pool2d", lambda x: F.max_pool2d(x, 3, 2, 1), (2, 3, 8, 8)),
+        ("max_pool2d", lambda x: F.max_pool2d(x, 2, return_indices=True)[0], (2, 3, 8, 8)),
+        ("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, 3), (2, 3, 8, 8)),
+        ("avg_pool2d", lambda x: F.avg_pool2d(x, 3, 2, 1, False, False), (2, 3, 8, 8)),
+        ("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, (3, 2)), (2, 3, 8, 8)),
+        ("batch_norm", lambda x: F.batch_norm(x, None, None, training=True), (2, 3, 8, 8)),
+        ("batch_norm", lambda x: F.batch_norm(x, rushlight.zeros(3), rushlight.ones(3) * 2), (2, 3, 8, 8)),
+        ("layer_norm", lambda x: F.layer_norm(x, (4,), eps=0.1), (2, 4)),
+        ("group_norm", lambda x: F.group_norm(x, 2), (2, 4, 3)),
+        ("softmax", lambda x: F.softmax(x, 1), (2, 3)),
+        ("nll_loss", lambda x: F.nll_loss(x, rushlight.tensor([1, 2])), (2, 3)),
+        ("embedding", lambda x: F.embedding(rushlight.tensor([1, 0]), x, padding_idx=1), (2, 3)),
+        ("mse_loss", lambda x: F.mse_loss(x, rushlight.ones(2, 3), reduction="sum"), (2, 3)),
+        ("huber_loss", lambda x: F.huber_loss(x, rushlight.ones(2, 3), delta=0.1), (2, 3)),
+        ("binary_cross_entropy_with_logits",
+         lambda x: F.binary_cross_entropy_with_logits(x, rushlight.ones(2, 3), pos_weight=rushlight.ones(3) * 2), (2, 3)),
+        ("multi_margin_loss", lambda x: F.multi_margin_loss(x, rushlight.tensor([1, 2]), 2, 0.5), (2, 3)),
+        ("constant_pad_nd", lambda x: F.pad(x, (1, 2), value=3.0), (2, 3)),
+        ("pad", lambda x: F.pad(x, (1, 2), "reflect"), (2, 3)),
+        ("interpolate", lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear", align_corners=True), (1, 1, 3, 4)),
+        ("interpolate", lambda x: F.interpolate(x, 7), (1, 1, 3, 4)),
+        ("im2col", lambda x: F.unfold(x, (2, 3), padding=1), (1, 2, 3, 4)),
+        ("col2im", lambda x: F.fold(x, (3, 4), 2), (1, 4, 6)),
+        ("pixel_shuffle", lambda x: F.pixel_shuffle(x, 2), (1, 4, 2, 2)),
+        ("pdist", lambda x: F.pdist(x, 3.0), (4, 2)),
+    ],
+)  # fmt: skip
+def test_subclasses_receive_the_function(name: str, call: Any, shape: tuple[int, ...]) -> None:
+    x = rushlight.tensor(numbers(*shape).tolist())
+    Counted.seen.clear()
+    found = call(x.as_subclass(Counted))
+    assert name in Counted.seen
+    assert type(found) is Counted
+    same(found, call(x))
+
+
 def test_names_of_torch() -> None:
     """What nn.functional lacks of torch's public functions is known."""
     left_out = {

@@ -160,9 +160,7 @@ SPECIAL = [
     special("ndtri", (2, 3), domain=(0.1, 0.9)),
     special("log_ndtr", (2, 3)),
     special("xlog1py", (2, 3), (3,), domain=POSITIVE),
-    Spec(
-        "special-zeta", lambda q: rl.special.zeta(2.5, q), [(2, 3)], torch_function=lambda q: _torch().special.zeta(2.5, q), domain=POSITIVE,
-    ),
+    case("special-zeta", lambda q: library_of(q).special.zeta(2.5, q), (2, 3), domain=POSITIVE),
     case("igamma", lambda x: library_of(x).igamma(x.new_tensor([0.7, 1.5, 3.0]), x), (2, 3), domain=POSITIVE),
     case("igammac", lambda x: library_of(x).igammac(x.new_tensor([0.7, 1.5, 3.0]), x), (2, 3), domain=POSITIVE),
 ]  # fmt: skip

@@ -104,6 +104,9 @@ def test_augmented_assignment_writes_in_place(statement, same_program):
 @pytest.mark.parametrize(
     "program",
     ["x.add_(1)", "v = x * 1; v.add_(y); v.sum().backward(); x.grad", "v = x * 1; v.neg_(); v.sum().backward(); x.grad",
+     "v = x * 1; v.mul_(y); v.sum().backward(); x.grad, y.grad", "v = x * 1; v.div_(y); v.sum().backward(); x.grad, y.grad",
+     "v = x * 1; v.sin_(); v.sum().backward(); x.grad", "v = x * 1; v.pow_(3); v.sum().backward(); x.grad",
+     "v = x * 1; v.clamp_(max=.5); v.sum().backward(); x.grad", "v = x * 1; v.nan_to_num_(); v.sum().backward(); x.grad",
      "v = x * 1; v.sqrt_(); v.sum().backward(); x.grad", "v = x * 1; v.reciprocal_(); v.sum().backward(); x.grad"],
 )  # fmt: skip
 def test_in_place_history(program, same_program):

@@ -74,7 +74,8 @@ SETUP = (
         "n.nansum(0)", "n.nanmean(1)", "n.logsumexp(0)", "torch.sum([1, 2])", "torch.sum(f, 1, out=torch.empty(5))",
         "torch.max(f, 0, out=(torch.empty(0), torch.empty(0, dtype=torch.int64)))", "torch.min(f, i)", "b.sum()", "b.prod()", "b.any()",
         "torch.logsumexp(torch.full((2,), -float('inf')), 0)", "f.t().sum(0)", "f[:, ::2].mean(1)", "f.expand(4, 2, 3).sum((0, 1))",
-        "torch.count_nonzero(f, dim=(0, 1))", "len(f.max(0)), f.max(0)[0].shape", "torch.all(i > 0, 0)", "torch.any(b, dim=0, keepdim=True)",
+        "torch.count_nonzero(f, dim=(0, 1))", "len(f.max(0)), f.max(0)[0].shape", "torch.all(i > 0, 0)",
+        "torch.any(b, dim=0, keepdim=True)",
     ],
 )  # fmt: skip
 def test_as_torch(program, same_program):

@@ -14,13 +14,15 @@ SETUP = (
 @pytest.mark.parametrize(
     "program",
     [
-        "x.sort()", "x.sort(0, descending=True)", "i.sort(stable=True)", "i.sort(descending=True, stable=True)", "f.sort(stable=True, dim=0)",
+        "x.sort()", "x.sort(0, descending=True)", "i.sort(stable=True)", "i.sort(descending=True, stable=True)",
+        "f.sort(stable=True, dim=0)",
         "n.sort()", "n.sort(descending=True)", "f.sort(axis=0)", "f.sort(4)", "torch.tensor(1.).sort()", "torch.empty(0).sort()",
         "torch.sort(f, 1, out=(torch.empty(0), torch.empty(0, dtype=torch.int64)))", "f.argsort()", "f.argsort(0, True)",
         "torch.argsort(i, stable=True)", "torch.argsort(i, dim=0, descending=True, stable=True)", "x.msort()", "f.bfloat16().sort()",
         "torch.tensor([True, False, True]).sort(stable=True)", "x.topk(2)", "f.topk(1, 0)",
         "f.topk(2, largest=False)", "f.topk(5)", "f.topk(0)", "n.topk(2)", "f.topk(1, axis=0)", "torch.tensor(1.).topk(1)", "f.topk(-1)",
-        "torch.searchsorted(s, 2.)", "torch.searchsorted(s, torch.tensor([0., 2., 6.]))", "torch.searchsorted(s, torch.tensor([2.]), right=True)",
+        "torch.searchsorted(s, 2.)", "torch.searchsorted(s, torch.tensor([0., 2., 6.]))",
+        "torch.searchsorted(s, torch.tensor([2.]), right=True)",
         "torch.searchsorted(s, torch.tensor([2.]), side='right')", "torch.searchsorted(s, s, side='left', right=True)",
         "torch.searchsorted(s, s, side='foo')", "torch.searchsorted(s, s, out_int32=True)", "torch.searchsorted(s, i)",
         "torch.searchsorted(f.sort()[0], f)", "torch.searchsorted(f.sort()[0], torch.ones(3, 2))",

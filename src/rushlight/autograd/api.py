@@ -8,7 +8,6 @@ from typing import Any
 
 from rushlight.autograd.engine import run_backward
 from rushlight.core.node import Edge, GradientEdge
-from rushlight.core.primitive import wants_grad
 from rushlight.core.tensor import TensorBase, attach
 from rushlight.ops.creation import ones, zeros
 from rushlight.ops.shape import stack
@@ -29,14 +28,15 @@ def _root(output: Any, i: int) -> Edge:
         return output.node, output.output_nr
     if not isinstance(output, TensorBase):
         raise TypeError(f"element {i} of tensors must be a Tensor or a GradientEdge, got {type(output).__name__}")
-    if not wants_grad(output):
+    edge = output.edge()
+    if edge is None:
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
             "gradient, or it was computed inside no_grad(), from detached tensors, or by an operation without derivative such as "
             "argmax or a comparison. Check that your parameters have requires_grad=True (are all of them frozen?) and that the loss "
             "is computed from them by differentiable operations."
         )
-    return output.edge()
+    return edge  # type: ignore[no-any-return]
 
 
 def _cotangent(edge: Edge, given: Any, i: int) -> Any:
@@ -132,12 +132,13 @@ def _input_edge(t: Any, i: int) -> Edge:
         return t.node, t.output_nr
     if not isinstance(t, TensorBase):
         raise TypeError(f"inputs[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}")
-    if not wants_grad(t):
+    edge = t.edge()
+    if edge is None:
         raise RuntimeError(
             f"One of the differentiated Tensors does not require grad: inputs[{i}] of shape {list(t._shape)}. Set "
             "requires_grad=True on it before computing the outputs."
         )
-    return t.edge()
+    return edge  # type: ignore[no-any-return]
 
 
 def grad(

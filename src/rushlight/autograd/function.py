@@ -15,7 +15,6 @@ from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import adopt_history, check_writable, wrote
 from rushlight.core.modes import local, set_grad
 from rushlight.core.node import RELEASED, Meta, Node
-from rushlight.core.primitive import wants_grad
 from rushlight.core.storage import View
 from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase
@@ -204,7 +203,7 @@ class Function:
         ctx = cls._node_class.__new__(cls._node_class)
         needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
         record = local.grad and not local.inference and any(needs)
-        edges = tuple([a.edge() if record and n and wants_grad(a) else None for a, n in zip(args, needs, strict=True)])
+        edges = tuple([a.edge() if record and n else None for a, n in zip(args, needs, strict=True)])
         ctx.start(None, edges, needs, ())
         ctx.needs_input_grad = needs
         ctx.are_tensors = tuple([isinstance(a, TensorBase) for a in args])

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
+
+from rushlight.backends.precision_switch import PrecisionSwitch
 
 enabled = True
 benchmark = False
 benchmark_limit = 10
 deterministic = False
 allow_tf32 = True
+fp32_precision = "none"
+conv, rnn = PrecisionSwitch("tf32"), PrecisionSwitch("tf32")
 
 
 def is_available() -> bool:
-    """Whether cuDNN can be used."""
+    """Whether cuDNN can be used: no."""
     return False
 
 
@@ -22,9 +27,19 @@ def version() -> int | None:
     return None
 
 
+def is_acceptable(tensor: Any) -> bool:
+    """Whether cuDNN would compute with a tensor: no."""
+    return False
+
+
 @contextlib.contextmanager
 def flags(
-    enabled: bool = False, benchmark: bool = False, benchmark_limit: int = 10, deterministic: bool = False, allow_tf32: bool = True
+    enabled: bool = False,
+    benchmark: bool = False,
+    benchmark_limit: int = 10,
+    deterministic: bool = False,
+    allow_tf32: bool = True,
+    fp32_precision: str = "none",
 ) -> Iterator[None]:
     """Accepted; does nothing."""
     yield

@@ -26,7 +26,7 @@ from rushlight.core.primitive import (
     wants_grad,
 )
 from rushlight.core.table import fill
-from rushlight.core.tensor import alias_array
+from rushlight.core.tensor import alias_array, is_tensor, wrap
 
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -40,7 +40,7 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
             if handled:
                 return found
     record = local.grad and not local.inference and any([t.requires_grad for t in tensors])
-    check_writable(target, op.name + "_", record)
+    check_writable(target, op.name + "_", record, op.reads_target)
     where = common_device(op, tensors)
     if where is not target._device:
         raise RuntimeError(
@@ -53,13 +53,13 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
         arrays = promoted(op, k, tensors, arrays)
     node = None
     if record and op.differentiable and target._dtype.category >= FLOATING:
-        node, before = _start_node(op, tensors)
+        node, inputs = _start_node(op, k, tensors)
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
     if result is not memory:
         store(op.name + "_", k, target, result)
     wrote(target)
     if node is not None:
-        _finish_node(op, node, tuple(before if t is target else t for t in tensors), target)
+        _finish_node(op, node, inputs, target)
     for listener in local.listeners:
         listener(op, tensors, target)
     return target
@@ -104,8 +104,11 @@ def apply_update(op: Primitive, tensors: tuple[Any, ...], written: tuple[int, ..
         listener(op, tensors, None)
 
 
-def check_writable(target: Any, operation: str, record: bool) -> None:
-    """The errors torch raises before an in-place write; `record`: it will be part of the history."""
+def check_writable(target: Any, operation: str, record: bool, exclusive: bool = True) -> None:
+    """The errors torch raises before an in-place write.
+
+    record: it will be part of the history. exclusive: elements must not share memory (one value everywhere may be written).
+    """
     view = target._view
     if view is not None and view.base is None and not local.inference:
         raise RuntimeError(
@@ -127,7 +130,8 @@ def check_writable(target: Any, operation: str, record: bool) -> None:
         )
     array = target._array
     if (
-        array is not None
+        exclusive
+        and array is not None
         and 0 in array.strides
         and target._device.type != "meta"
         and any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape, strict=True))
@@ -159,20 +163,20 @@ def view_message(t: Any, what: str) -> str:
     return f"A view was created in {mode} mode and {what} modified inplace {outside}, which is ambiguous. {_BOTH}"
 
 
-def _start_node(op: Primitive, tensors: tuple[Any, ...]) -> tuple[Node, Any]:
-    """The node with the inputs' edges, and a stand-in for the target as it was, both taken before the write."""
+def _start_node(op: Primitive, k: Any, tensors: tuple[Any, ...]) -> tuple[Node, tuple[Any, ...]]:
+    """The node with the inputs' edges, and the inputs with the target as it is now: both taken before the write."""
     target = tensors[0]
     needs = tuple([wants_grad(t) for t in tensors])
     cls = op.node_class
     node = cls.__new__(cls)
-    node.start(
-        op,
-        tuple([t.edge() if needed else None for t, needed in zip(tensors, needs, strict=True)]),
-        needs,
-        (Meta(target._shape, target._dtype, target._device),),
-    )
-    before = target.with_history(*(target.edge() if needs[0] else (None, 0)))
-    return node, before
+    node.start(op, tuple([t.edge() for t in tensors]), needs, (Meta(target._shape, target._dtype, target._device),))
+    history = target.edge() or (None, 0)
+    before = target.with_history(*history)
+    inputs = tuple([before if t is target else t for t in tensors])
+    if any([value is before for value in op.save(inputs, target, needs)]):  # as torch: kept as a copy
+        before = wrap(k.contiguous(alias_array(target)), target._device).with_history(*history)
+        inputs = tuple([before if t is target else t for t in tensors])
+    return node, inputs
 
 
 def _finish_node(op: Primitive, node: Node, inputs: tuple[Any, ...], target: Any) -> None:
@@ -180,9 +184,12 @@ def _finish_node(op: Primitive, node: Node, inputs: tuple[Any, ...], target: Any
     saved = op.save(inputs, target, node.needs)
     if saved:
         node.keep(saved, (target,))
-        # The target as an input is gone: at its old version, using it is the error it should be.
+        # Inputs that share the target's memory are gone: at their old version, using them is the error it should be.
         node.versions = tuple(
-            [version - 1 if value is inputs[0] else version for value, version in zip(node.saved, node.versions, strict=False)]
+            [
+                version - 1 if is_tensor(value) and value._storage is target._storage else version
+                for value, version in zip(node.saved, node.versions, strict=False)
+            ]
         )
     adopt_history(target, node, 0, 0)
 
@@ -200,7 +207,7 @@ def adopt_history(target: Any, node: Node, output_nr: int, place: int) -> None:
     slices = CopySlices.__new__(CopySlices)
     others = node.edges[:place] + node.edges[place + 1 :]
     needs = (base._requires_grad, *[edge is not None for edge in others])
-    edges = (base.edge() if base._requires_grad else None, *others)
+    edges = (base.edge(), *others)
     slices.start(None, edges, needs, (Meta(base._shape, base._dtype, base._device),))
     slices.write, slices.place, slices.path = node, place, view.ops
     _set_history(base, slices, 0)

@@ -234,7 +234,7 @@ class Node:
 def pack_tensor(node: Node, value: Any, output_nr: int, pack: Hooks) -> Packed:
     """Give a tensor that `node` saves to a pack hook; an output of the node itself as an alias, for it would be a cycle."""
     given = value.detach_alias() if output_nr >= 0 else value
-    edge: Edge | None = (node, output_nr) if output_nr >= 0 else value.edge() if value._requires_grad else None
+    edge: Edge | None = (node, output_nr) if output_nr >= 0 else value.edge()
     version, recording = value._storage.version, set_grad(False)
     try:
         packed = pack[0](given)

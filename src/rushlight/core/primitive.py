@@ -53,6 +53,7 @@ class Primitive:
     linear: ClassVar[bool] = False  # the tangent is the operation itself on the tangents
     keeps_layout: ClassVar[bool] = False  # its kernels take and may return HiddenArrays
     mixed_devices: ClassVar[bool] = False  # indices may live on the CPU
+    reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
     # The function of the public surface this operation stands for: what `__torch_function__` receives.
     public: ClassVar[Callable[..., Any] | None] = None
 
@@ -215,13 +216,17 @@ def compute_view(op: Primitive, a: Any) -> Any:
 
 
 def wants_grad(t: Any) -> bool:
-    """Whether operations on `t` are recorded; a view looks again when its base was written in place."""
+    """Whether operations on `t` are recorded; a view looks again when its base was written in place.
+
+    A view that was made in no_grad of a tensor with history does want it, though (as in torch) no cotangent goes anywhere
+    from there: it has no edge.
+    """
     view = t._view
     if view is not None:
         if view.version != t._storage.version:
             T.refresh_view(t)
-        if not t._requires_grad and view.base is not None and t.requires_grad:
-            t._requires_grad = True  # made in no_grad, or before its base required gradients: a leaf, as in torch
+        if not t._requires_grad:
+            return t.requires_grad  # type: ignore[no-any-return]
     return t._requires_grad  # type: ignore[no-any-return]
 
 

@@ -218,10 +218,12 @@ class TensorBase:
             self._meta = AutogradMeta()
         return self._meta
 
-    def edge(self) -> tuple[Node, int]:
-        """Where a cotangent of this tensor goes."""
+    def edge(self) -> tuple[Node, int] | None:
+        """Where a cotangent of this tensor goes, None for nowhere."""
         node = self.grad_fn
-        return (accumulate_node(self), 0) if node is None else (node, self._output_nr)
+        if node is not None:
+            return node, self._output_nr
+        return (accumulate_node(self), 0) if self._requires_grad else None
 
     @property
     def name(self) -> str | None:

@@ -37,6 +37,9 @@ class Embedding(Primitive):
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply2(self, tangents[0], saved[0])
 
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return embedding, (*tensors, self.padding_idx, self.scale_grad_by_freq), {}
+
 
 class EmbeddingGrad(Primitive):
     """The table's gradient: cotangents of equal rows summed, none for `padding_idx`: `grad(g, indices)`."""

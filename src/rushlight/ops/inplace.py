@@ -57,6 +57,7 @@ class FillNumber(Overwrite):
 
     __slots__ = ("value",)
     name = "fill"
+    reads_target = False
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -88,6 +89,7 @@ class FillTensor(Overwrite):
 
     __slots__ = ()
     name = "fill"
+    reads_target = False
     node_name = "FillBackward1"
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:

@@ -39,6 +39,16 @@ class Upsample(Primitive):
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply1(self, tangents[0])
 
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        wanted: dict[str, Any] = {"mode": self.mode, "antialias": self.antialias}
+        if None in self.scales:
+            wanted["size"] = self.sizes
+        else:
+            wanted["scale_factor"] = self.scales
+        if not self.mode.startswith("nearest"):
+            wanted["align_corners"] = self.align_corners
+        return type(self).public, tensors, wanted
+
 
 class UpsampleGrad(Primitive):
     """The transpose of a resampling of maps of `shape`."""

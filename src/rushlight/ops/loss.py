@@ -13,7 +13,6 @@ import numpy as np
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.primitive import COMMON, Primitive, apply2, applyn
 from rushlight.ops.checks import kind_name, not_implemented
-from rushlight.ops.common import serve
 
 __all__: list[str] = []
 
@@ -206,6 +205,11 @@ class BinaryCrossEntropyWithLogits(Loss):
             gt = -each * x if needs[1] else None
         return (gx, gt, *[None] * (len(saved) - 2))
 
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        weight, pos_weight = tensors[2] if self.weighted else None, tensors[-1] if self.pos_weighted else None
+        given = {"weight": weight, "pos_weight": pos_weight, "reduction": self.reduction}
+        return type(self).public, tensors[:2], given
+
 
 class SoftMarginLoss(Loss):
     """log(1 + exp(-t * x))."""
@@ -270,6 +274,10 @@ class MultiMarginLoss(MarginLoss):
         if len(saved) == 3:
             part = part * saved[2].index_select(0, saved[1]).unsqueeze(1)
         return (part.scatter_add(1, target, -part.sum(1, True)), *[None] * (len(saved) - 1))
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        given = {"p": self.p, "margin": self.margin, "weight": tensors[2] if len(tensors) == 3 else None}
+        return type(self).public, tensors[:2], given | {"reduction": self.reduction}
 
 
 class MultilabelMarginLoss(MarginLoss):
@@ -390,9 +398,3 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     counts = x.detach().new_zeros(x._shape).scatter_add(1, labels.clamp_min(0), listed)
     found = apply2(MultilabelMarginLoss(check_reduction(reduction)), x, counts)
     return found.reshape(()) if rank < 2 and reduction == "none" else found
-
-
-serve(MseLoss, mse_loss)
-serve(SmoothL1Loss, smooth_l1_loss)
-serve(HuberLoss, huber_loss)
-serve(SoftMarginLoss, soft_margin_loss)

@@ -9,6 +9,7 @@ from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply_multi, applyn
 from rushlight.ops.checks import kind_name
 from rushlight.ops.loss import check_not_differentiated, check_reduction
+from rushlight.ops.normalization import overridden
 
 __all__: list[str] = []
 
@@ -43,10 +44,6 @@ class NllLoss(Primitive):
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply_multi(self, (tangents[0], *saved[2:]))[0], None
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        weight = tensors[2] if len(tensors) == 3 else None
-        return nll_loss, (*tensors[:2], weight, self.reduction, self.ignore_index), {}
 
 
 class NllLoss2d(NllLoss):
@@ -138,6 +135,13 @@ def nll_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean
     """Minus `input` [N, C, ...] at the class indices `target` [N, ...]; "mean" divides by the total weight of the targets."""
     check_reduction(reduction)
     _check(input, target, weight)
+    handled, found = overridden(
+        nll_loss,
+        (input, target, weight, reduction, ignore_index),
+        (input, target) if weight is None else (input, target, weight),
+    )
+    if handled:
+        return found
     shape = input._shape
     rest = (target,) if weight is None else (target, weight)
     if len(shape) <= 2:

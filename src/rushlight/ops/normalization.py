@@ -16,7 +16,8 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import Shape
 from rushlight.core.inplace import apply_update
-from rushlight.core.primitive import Primitive, apply_multi, applyn
+from rushlight.core.modes import local
+from rushlight.core.primitive import PLAIN, Primitive, apply_multi, applyn, dispatch_function
 from rushlight.ops.checks import kind_name, need_tensor, not_implemented
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
@@ -126,6 +127,13 @@ class Norm(Primitive):
         return (gx, *([gw] if self.weighted else []), *([gb] if self.biased else []))
 
 
+def overridden(function: Any, args: tuple[Any, ...], tensors: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Offer a call to `__torch_function__`: done for the whole function, whose operation has outputs that nobody sees."""
+    if not local.function_modes and all([type(t) in PLAIN for t in tensors]):
+        return False, None
+    return dispatch_function(function, args, {}, tensors)
+
+
 # Batch normalisation.
 
 
@@ -141,9 +149,6 @@ class NativeBatchNorm(Norm):
 
     def grad(self, mask: Needs) -> NormGrad:
         return BatchNormGrad(mask, self.weighted, self.eps)
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return batch_norm, (*self.parts(tensors), None, None, True, 0.0, self.eps, False), {}
 
 
 class BatchNormGrad(NormGrad):
@@ -269,6 +274,10 @@ def batch_norm(
                 f"{missing} must be defined in evaluation mode: batch_norm got None; pass it, or training=True"
             )
         return applyn(BatchNormEval(weighted, biased, eps), (*parameters, running_mean, running_var))
+    args = (input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
+    handled, found = overridden(batch_norm, args, parameters)
+    if handled:
+        return found
     y, mean, _, variance = apply_multi(NativeBatchNorm(weighted, biased, eps), parameters)
     if running_mean is not None and running_var is not None:
         count = prod(shape) // max(channels, 1)
@@ -339,10 +348,6 @@ class NativeLayerNorm(Norm):
 
     def grad(self, mask: Needs) -> NormGrad:
         return LayerNormGrad(self.normalized_ndim, mask, self.weighted, self.eps)
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        x, w, b = self.parts(tensors)
-        return layer_norm, (x, x._shape[len(x._shape) - self.normalized_ndim :], w, b, self.eps), {}
 
 
 class LayerNormGrad(NormGrad):
@@ -417,8 +422,11 @@ def layer_norm(
     """
     inner = _check_normalized("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     _check_parameters("layer_norm", input, weight, bias)
-    op = NativeLayerNorm(len(inner), weight is not None, bias is not None, eps)
-    return apply_multi(op, (input, *[p for p in (weight, bias) if p is not None]))[0]
+    tensors = (input, *[p for p in (weight, bias) if p is not None])
+    handled, found = overridden(layer_norm, (input, inner, weight, bias, eps), tensors)
+    if handled:
+        return found
+    return apply_multi(NativeLayerNorm(len(inner), weight is not None, bias is not None, eps), tensors)[0]
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
@@ -455,10 +463,6 @@ class NativeGroupNorm(Norm):
 
     def grad(self, mask: Needs) -> NormGrad:
         return GroupNormGrad(self.groups, mask, self.weighted, self.eps)
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        x, w, b = self.parts(tensors)
-        return group_norm, (x, self.groups, w, b, self.eps), {}
 
 
 class GroupNormGrad(NormGrad):
@@ -503,5 +507,8 @@ def group_norm(
                 f"{list(value._shape)} and input of shape {list(shape)}"
             )
     _check_parameters("group_norm", input, weight, bias)
-    op = NativeGroupNorm(num_groups, weight is not None, bias is not None, eps)
-    return apply_multi(op, (input, *[p for p in (weight, bias) if p is not None]))[0]
+    tensors = (input, *[p for p in (weight, bias) if p is not None])
+    handled, found = overridden(group_norm, (input, num_groups, weight, bias, eps), tensors)
+    if handled:
+        return found
+    return apply_multi(NativeGroupNorm(num_groups, weight is not None, bias is not None, eps), tensors)[0]

@@ -206,14 +206,16 @@ def pow_(self: Any, exponent: Any) -> Any:
 
 def float_power(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """`pow` computed in float64 (complex128 for complex arguments), whatever the dtypes came in."""
-    if not isinstance(input, TensorBase) and not isinstance(exponent, TensorBase):
+    if isinstance(input, Number):
+        need_tensor("float_power", exponent, "exponent")
+    else:
         need_tensor("float_power", input)
     wide = complex128 if _is_complex(input) or _is_complex(exponent) else float64
     return pow(_cast(input, wide), _cast(exponent, wide), out=out)
 
 
 def _cast(value: Any, wide: dtype) -> Any:
-    return value.to(wide) if isinstance(value, TensorBase) else value
+    return value if isinstance(value, Number) else value.to(wide)
 
 
 def float_power_(self: Any, exponent: Any) -> Any:

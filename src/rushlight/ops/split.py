@@ -183,7 +183,7 @@ def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along `dim`, each a view without it."""
     if not input._shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return apply_view(Unbind(normalize_dim(dim, len(input._shape), "unbind")), input)  # type: ignore[no-any-return]
 
 

@@ -329,20 +329,17 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if x._dtype.category < FLOATING:
         x = x.float()
     weights = _observation_weights(x, fweights, aweights)
-    count = x._shape[1]
     if weights is None:
-        total: Any = count
+        count = x._shape[1]
         centre = x.sum(1) / count
+        if count <= correction:
+            warnings.warn("cov(): degrees of freedom is <= 0", UserWarning, stacklevel=2)
+        factor: Any = max(count - correction, 0)
     else:
         total = weights.sum()
         centre = (x * weights).sum(1) / total
-    if weights is None or correction == 0 or aweights is None:
-        factor = total - correction
-    else:
-        factor = total - correction * (weights * aweights).sum() / total
-    factor = factor.clamp(min=0) if isinstance(factor, TensorBase) else max(factor, 0)
-    if isinstance(factor, int) and factor <= 0:
-        warnings.warn("cov(): degrees of freedom is <= 0", UserWarning, stacklevel=2)
+        lost = correction if aweights is None else correction * (weights * aweights).sum() / total
+        factor = (total - lost).clamp(min=0)
     centred = x - centre.unsqueeze(1)
     weighted = centred if weights is None else centred * weights
     return (centred @ weighted.t().conj() / factor).squeeze()

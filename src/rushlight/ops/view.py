@@ -368,6 +368,8 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 def permute(input: Any, *dims: Any) -> Any:
     """The dimensions in the order `dims`."""
+    if not dims:
+        raise TypeError("permute() missing 1 required positional arguments: 'dims'")
     given = shape_argument(dims, "permute")
     rank = len(input._shape)
     if len(given) != rank:

@@ -35,12 +35,14 @@ def make_grid(
         odd = next((image for image in tensor if not isinstance(image, Tensor)), None)
         if odd is not None:
             raise TypeError(f"tensor or list of tensors expected, got a list containing {type(odd)}")
-        tensor = stack(tensor, dim=0)
-    elif not isinstance(tensor, Tensor):
+        images: Any = stack(tensor, dim=0)
+    elif isinstance(tensor, Tensor):
+        images = tensor
+    else:
         raise TypeError(f"tensor or list of tensors expected, got {type(tensor)}")
-    if not 2 <= tensor.ndim <= 4:
-        raise ValueError(f"make_grid(): expected images [B, C, H, W] or a single [C, H, W] or [H, W], got {tuple(tensor.shape)}")
-    images = tensor.reshape(*[1] * (4 - tensor.ndim), *tensor.shape)
+    if not 2 <= images.ndim <= 4:
+        raise ValueError(f"make_grid(): expected images [B, C, H, W] or a single [C, H, W] or [H, W], got {tuple(images.shape)}")
+    images = images.reshape(*[1] * (4 - images.ndim), *images.shape)
     if images.shape[1] == 1:
         images = cat((images, images, images), 1)
     if normalize:
@@ -58,7 +60,7 @@ def make_grid(
     return grid
 
 
-def _normalized(images: Tensor, value_range: Any, scale_each: bool) -> Tensor:
+def _normalized(images: Any, value_range: Any, scale_each: bool) -> Tensor:
     if value_range is not None and not isinstance(value_range, tuple):
         raise TypeError("value_range has to be a tuple (min, max) if specified. min and max are numbers")
     parts = list(images) if scale_each else [images]

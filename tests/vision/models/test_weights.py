@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import urllib.request
 
 import pytest
 
@@ -97,3 +98,46 @@ def test_weights_compare_by_value():
     assert weights == copy.deepcopy(weights)
     assert weights != ResNet50_Weights.IMAGENET1K_V2.value
     assert weights != "weights"
+
+
+@pytest.fixture
+def torch_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_weights_come_from_torchs_own_cache(oracle, torchvision, torch_home):
+    torch = oracle.torch
+    torch.manual_seed(0)
+    theirs = torchvision.models.squeezenet1_1().eval()
+    # The name holds the first digits of the checksum, which this file does not have: a cached file is not checked again.
+    torch.save(theirs.state_dict(), torch_home / "squeezenet1_1-b8a52dc0.pth")
+    ours = models.squeezenet1_1(weights="DEFAULT").eval()
+    oracle.assert_same(ours(rushlight.ones(1, 3, 64, 64)), theirs(torch.ones(1, 3, 64, 64)), rtol=1e-4, atol=1e-5)
+    state = models.SqueezeNet1_1_Weights.DEFAULT.get_state_dict(progress=False)
+    assert list(state) == list(theirs.state_dict())
+
+
+def test_old_checkpoints_lack_a_buffer(oracle, torchvision, torch_home):
+    torch = oracle.torch
+    with rushlight.device("meta"):
+        names = list(models.resnet18().state_dict())
+    state = torchvision.models.resnet18().state_dict()
+    kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(kept) < len(names)
+    torch.save(kept, torch_home / "resnet18-f37072fd.pth")
+    model = models.resnet18(weights=ResNet18_Weights.DEFAULT)
+    oracle.assert_same(model.layer4[1].bn2.weight, state["layer4.1.bn2.weight"])
+
+
+def test_being_offline_is_explained(torch_home, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("there is no network here")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(RuntimeError, match="there is no network here") as error:
+        models.resnet18(weights="DEFAULT", progress=False)
+    for part in (ResNet18_Weights.DEFAULT.url, str(torch_home / "resnet18-f37072fd.pth"), "download the file elsewhere"):
+        assert part in str(error.value)

@@ -107,8 +107,10 @@ def test_of_tensors(oracle, torchvision, name):
         actual, expected = ours(rushlight.from_numpy(image)), theirs(oracle.torch.from_numpy(image))
         assert tuple(actual.shape) == tuple(expected.shape) and str(actual.dtype) == str(expected.dtype)
         difference = np.abs(actual.numpy().astype(float) - expected.numpy().astype(float))
+        # A byte that lies half-way between two values may be rounded the other way, as may a place between pixels.
+        unit = 1.001 / 255 / 0.224 if name == "classification" else 1.0
         allowed = 0.02 if name in ("rotation", "rotation_expanded", "affine", "affine_plain", "perspective") else 0
-        assert (difference > (1e-4 if name == "classification" else 1.0)).mean() <= allowed, f"seed {seed}"
+        assert (difference > unit).mean() <= allowed and (difference > 1e-4).mean() <= 0.02, f"seed {seed}"
         oracle.assert_same(rushlight.rand(2), oracle.torch.rand(2), rtol=0, atol=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def is_built() -> bool:
-    """Whether this build has an MPS backend."""
+    """Whether this build has an MPS backend: no."""
     return False
 
 
@@ -14,4 +14,20 @@ def is_available() -> bool:
 
 
 def is_macos13_or_newer(minor: int = 0) -> bool:
+    """Asked before an MPS feature is used: no."""
     return False
+
+
+def is_macos_or_newer(major: int, minor: int) -> bool:
+    """Asked before an MPS feature is used: no."""
+    return False
+
+
+def get_name() -> str:
+    """The name of the GPU: none."""
+    return ""
+
+
+def get_core_count() -> int:
+    """The number of its cores: 0."""
+    return 0

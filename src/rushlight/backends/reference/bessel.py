@@ -132,9 +132,10 @@ def _scaled_third_kind(order: int, x: Array, scaled: bool) -> Array:
 
 def _airy_series(x: Array) -> Array:
     """Ai near 0 from its two power series, in the widest format there is."""
-    wide = x.astype(np.longdouble)
+    wide: Array = x.astype(np.longdouble)
     cube = wide**3
-    even, odd = np.ones_like(wide), wide.copy()
+    even: Array = np.ones_like(wide)
+    odd: Array = wide.copy()
     term_even, term_odd = even.copy(), odd.copy()
     for k in range(1, 80):
         term_even = term_even * cube / ((3 * k - 1) * (3 * k))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 
 from rushlight import nn
 from rushlight.hub import load_state_dict_from_url
-from rushlight.serialization.globals import register_global
+from rushlight.serialization.globals import entry_value, register_global, written_path
 
 __all__ = ["Weights", "WeightsEnum", "get_model", "get_model_builder", "get_model_weights", "get_weight", "list_models"]
 
@@ -204,9 +204,25 @@ def torchvision_class(cls: Class) -> Class:
 
 
 def _reduce(module: str, model: nn.Module) -> tuple[Any, ...]:
-    return _new, (module, type(model).__qualname__), model.__getstate__()
+    attributes: Any = model.__getstate__()
+    state = {name: _ByPath(value) if _has_path(value) else value for name, value in attributes.items()}
+    return _new, (module, type(model).__qualname__), state
 
 
 def _new(module: str, name: str) -> nn.Module:
     cls = getattr(importlib.import_module(module), name)
     return cls.__new__(cls)
+
+
+def _has_path(value: Any) -> bool:
+    return isinstance(value, type) and written_path(value) is not None
+
+
+class _ByPath:
+    """Pickles as the class it is given, such as a ResNet's kind of normalisation, by the path files know that by."""
+
+    def __init__(self, cls: type) -> None:
+        self.path = ".".join(written_path(cls) or ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return entry_value, (self.path,)

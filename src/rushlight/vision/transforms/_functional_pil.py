@@ -56,7 +56,7 @@ def padding_lrtb(padding: Any) -> list[int]:
     """[left, right, top, bottom] from one number, [all], [left and right, top and bottom] or [l, t, r, b]."""
     if not isinstance(padding, (Number, tuple, list)):
         raise TypeError(f"Got inappropriate padding arg: {padding!r}")
-    sides = [padding] if isinstance(padding, Number) else list(padding)
+    sides: list[Any] = [padding] if isinstance(padding, Number) else list(padding)
     if len(sides) not in (1, 2, 4):
         raise ValueError(f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(sides)} element tuple")
     left, top, right, bottom = sides if len(sides) == 4 else (sides * 2 if len(sides) == 2 else sides * 4)

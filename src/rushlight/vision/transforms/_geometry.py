@@ -86,7 +86,7 @@ class Pad(nn.Module):
         if isinstance(padding, Sequence) and len(padding) not in (1, 2, 4):
             raise ValueError(f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(padding)} element tuple")
         self.padding = padding
-        self.fill = fill
+        self.fill: Any = fill
         self.padding_mode = padding_mode
 
     def forward(self, img: Any) -> Any:

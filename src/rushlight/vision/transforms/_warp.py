@@ -55,7 +55,7 @@ def perspective_coefficients(startpoints: Sequence[Sequence[int]], endpoints: Se
 
 def rotated_size(matrix: Sequence[float], width: int, height: int) -> tuple[int, int]:
     """(width, height) of the smallest image that holds the whole of a rotated one."""
-    corners = [(-0.5 * width, -0.5 * height), (-0.5 * width, 0.5 * height), (0.5 * width, 0.5 * height), (0.5 * width, -0.5 * height)]
+    corners = [(x * width, y * height) for x in (-0.5, 0.5) for y in (-0.5, 0.5)]
     sizes = []
     for row, half in ((matrix[:3], width * 0.5), (matrix[3:], height * 0.5)):
         places = [row[0] * x + row[1] * y + row[2] + half for x, y in corners]
@@ -124,10 +124,12 @@ def _sampled(img: Tensor, x: Tensor, y: Tensor, interpolation: str, fill: Fill) 
                 result = result + values * weight
                 covered = covered + weight
     if fill is not None:
-        colours = list(fill) if isinstance(fill, (tuple, list)) else [fill]
+        colours: list[Any] = list(fill) if isinstance(fill, (tuple, list)) else [fill]
         background = tensor([float(colour) for colour in colours], dtype=x.dtype, device=img.device).view(1, -1, 1, 1)
-        result = where(covered < 0.5, background, result) if interpolation == "nearest" else (
-            result * covered + (1.0 - covered) * background)
+        if interpolation == "nearest":
+            result = where(covered < 0.5, background, result)
+        else:
+            result = result * covered + (1.0 - covered) * background
     return restore(result)
 
 

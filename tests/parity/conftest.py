@@ -1,0 +1,11 @@
+"""Lets the tests of this folder import its two helper modules, `parity_table` and `parity_run`."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="parity tests need torch")
+folder = str(Path(__file__).parent)
+if folder not in sys.path:
+    sys.path.append(folder)
