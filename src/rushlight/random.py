@@ -6,10 +6,8 @@ from collections.abc import Generator as Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rushlight.base.device import CPU, as_device, device
 from rushlight.core.generator import Generator
 from rushlight.core.generator import default_generator as _default_generator
-from rushlight.core.tensor import TensorBase, array_of, wrap
 
 __all__ = ["Generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
 
@@ -31,12 +29,12 @@ def initial_seed() -> int:
 
 def get_rng_state() -> Any:
     """The state of the process's generator, a uint8 tensor."""
-    return _get_state(_default_generator())
+    return _default_generator().get_state()
 
 
 def set_rng_state(new_state: Any) -> None:
     """Restore a state that `get_rng_state` gave."""
-    _set_state(_default_generator(), new_state)
+    _default_generator().set_state(new_state)
 
 
 @contextmanager
@@ -59,37 +57,6 @@ def fork_rng(
         yield
     finally:
         set_rng_state(state)
-
-
-def _get_state(self: Generator) -> Any:
-    """The state as a uint8 tensor of 5056 elements, byte for byte torch's."""
-    return wrap(self.get_state_bytes(), CPU)
-
-
-def _set_state(self: Generator, new_state: Any) -> Generator:
-    """Restore a state that `get_state` gave. `TypeError` unless it is a uint8 tensor, `RuntimeError` for a wrong size."""
-    if not isinstance(new_state, TensorBase):
-        raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}: pass what get_state() gave")
-    self.set_state_bytes(array_of(new_state))
-    return self
-
-
-def _get_device(self: Generator) -> device:
-    """The device whose tensors the generator fills."""
-    return self.__dict__["_device"]  # type: ignore[no-any-return]
-
-
-def _set_device(self: Generator, value: Any) -> None:
-    self.__dict__["_device"] = as_device(value)
-
-
-# core/generator.py knows no tensors and takes the device as a label; these complete the public class.
-for _name, _value in {
-    "get_state": _get_state,
-    "set_state": _set_state,
-    "device": property(_get_device, _set_device),
-}.items():
-    setattr(Generator, _name, _value)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from rushlight.backends.reference import box_muller, random
+from rushlight.backends.reference import box_muller, random, random_integers
 from rushlight.core.generator import Generator
 
 F16, BF16, F32, F64 = (np.dtype(t) for t in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64))
@@ -72,8 +72,8 @@ def test_log_and_sincos_are_accurate():
 
 
 def test_randperm_for_huge_n_shuffles_from_the_inside_out(monkeypatch):
-    monkeypatch.setattr(random, "PERM_LIMIT", 1000)
-    got = random.randperm(gen(5), 1500, I64)
+    monkeypatch.setattr(random_integers, "PERM_LIMIT", 1000)
+    got = random_integers.randperm(gen(5), 1500, I64)
     expected = [0] * 1500
     for i, word in enumerate(gen(5).raw64(1500).tolist()):
         place = word % (i + 1)
@@ -234,7 +234,7 @@ def test_randint(dtype, low_high):
     if dtype == np.uint8 and low_high[0] < 0:
         pytest.skip("uint8 holds no negative numbers")
     check(
-        lambda g: random.randint(g, (100,), *low_high, dtype),
+        lambda g: random_integers.randint(g, (100,), *low_high, dtype),
         lambda h: torch.randint(*low_high, (100,), dtype=TORCH[dtype], generator=h),
     )
 
@@ -257,7 +257,7 @@ def test_randint_over_wide_ranges_takes_two_words(dtype, low_high):
     if dtype == np.uint32 and not 0 <= low_high[0] < low_high[1] <= 2**32:
         pytest.skip("out of the range of uint32")
     check(
-        lambda g: random.randint(g, (50,), *low_high, dtype),
+        lambda g: random_integers.randint(g, (50,), *low_high, dtype),
         lambda h: torch.empty(50, dtype=TORCH[dtype]).random_(*low_high, generator=h),
     )
 
@@ -266,7 +266,7 @@ def test_randint_over_wide_ranges_takes_two_words(dtype, low_high):
 @pytest.mark.parametrize("n", [0, 1, 100])
 def test_random_without_bounds(n, dtype):
     check(
-        lambda g: random.random_full(g, (n,), dtype), lambda h: torch.empty(n, dtype=TORCH[dtype]).random_(generator=h)
+        lambda g: random_integers.random_full(g, (n,), dtype), lambda h: torch.empty(n, dtype=TORCH[dtype]).random_(generator=h)
     )
 
 
@@ -274,7 +274,7 @@ def test_random_without_bounds(n, dtype):
 @pytest.mark.parametrize("low", [0, 1])
 def test_random_from_a_lower_bound(dtype, low):
     check(
-        lambda g: random.randint(g, (50,), low, None, dtype),
+        lambda g: random_integers.randint(g, (50,), low, None, dtype),
         lambda h: torch.empty(50, dtype=TORCH[dtype]).random_(low, None, generator=h),
     )
 
@@ -282,7 +282,7 @@ def test_random_from_a_lower_bound(dtype, low):
 @pytest.mark.parametrize("dtype", [I64, F64, F32, BF16], ids=str)
 def test_random_over_all_of_int64(dtype):
     check(
-        lambda g: random.randint(g, (50,), -(2**63), None, dtype),
+        lambda g: random_integers.randint(g, (50,), -(2**63), None, dtype),
         lambda h: torch.empty(50, dtype=TORCH[dtype]).random_(-(2**63), None, generator=h),
     )
 
@@ -291,7 +291,7 @@ def test_random_over_all_of_int64(dtype):
 @pytest.mark.filterwarnings("ignore:.*is out of bounds.*:UserWarning")
 def test_bounds_between_half_numbers_move_inside(low_high):
     check(
-        lambda g: random.randint(g, (200,), *low_high, F16),
+        lambda g: random_integers.randint(g, (200,), *low_high, F16),
         lambda h: torch.empty(200, dtype=torch.half).random_(*low_high, generator=h),
     )
 
@@ -299,13 +299,13 @@ def test_bounds_between_half_numbers_move_inside(low_high):
 @pytest.mark.parametrize("dtype", [I64, np.dtype(np.int32), F32, F64], ids=str)
 @pytest.mark.parametrize("n", SIZES)
 def test_randperm(n, dtype):
-    check(lambda g: random.randperm(g, n, dtype), lambda h: torch.randperm(n, dtype=TORCH[dtype], generator=h))
+    check(lambda g: random_integers.randperm(g, n, dtype), lambda h: torch.randperm(n, dtype=TORCH[dtype], generator=h))
 
 
 @pytest.mark.parametrize(("n", "dtype"), [(127, np.int8), (255, np.uint8), (2000, np.int16), (2049, F16), (300, BF16)])
 def test_randperm_in_narrow_types(n, dtype):
     dtype = np.dtype(dtype)
-    check(lambda g: random.randperm(g, n, dtype), lambda h: torch.randperm(n, dtype=TORCH[dtype], generator=h))
+    check(lambda g: random_integers.randperm(g, n, dtype), lambda h: torch.randperm(n, dtype=TORCH[dtype], generator=h))
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, BOOL], ids=str)
@@ -449,13 +449,13 @@ def test_functions_interleave_as_in_torch():
     steps = [
         (lambda g: random.uniform(g, (5,), F32), lambda h: torch.rand(5, generator=h)),
         (lambda g: random.normal(g, (3,), F32), lambda h: torch.randn(3, generator=h)),
-        (lambda g: random.randint(g, (7,), 0, 10, I64), lambda h: torch.randint(0, 10, (7,), generator=h)),
+        (lambda g: random_integers.randint(g, (7,), 0, 10, I64), lambda h: torch.randint(0, 10, (7,), generator=h)),
         (lambda g: random.normal(g, (20,), F32), lambda h: torch.randn(20, generator=h)),
         (lambda g: random.normal(g, (2,), F32), lambda h: torch.randn(2, generator=h)),
-        (lambda g: random.randperm(g, 9, I64), lambda h: torch.randperm(9, generator=h)),
+        (lambda g: random_integers.randperm(g, 9, I64), lambda h: torch.randperm(9, generator=h)),
         (lambda g: random.normal(g, (), F16), lambda h: torch.randn((), dtype=torch.half, generator=h)),
         (lambda g: random.poisson(g, np.full(3, 4, F32)), lambda h: torch.poisson(torch.full((3,), 4.0), generator=h)),
-        (lambda g: random.random_full(g, (), I64), lambda h: torch.empty((), dtype=torch.int64).random_(generator=h)),
+        (lambda g: random_integers.random_full(g, (), I64), lambda h: torch.empty((), dtype=torch.int64).random_(generator=h)),
         (lambda g: random.bernoulli_scalar(g, (4,), 0.5, F32), lambda h: torch.empty(4).bernoulli_(0.5, generator=h)),
         (lambda g: random.normal(g, (5,), F32), lambda h: torch.randn(5, generator=h)),
     ]
@@ -479,17 +479,17 @@ def test_functions_interleave_as_in_torch():
         (lambda g: random.normal(g, (3,), I64), "torch.empty(3).long().normal_()"),
         (lambda g: random.normal_tensor(g, 0.0, -np.ones(2)), "torch.normal(0.0, -torch.ones(2))"),
         (lambda g: random.normal_tensor(g, np.ones(2), -1.0), "torch.normal(torch.ones(2), -1.0)"),
-        (lambda g: random.randint(g, (3,), 5, 5, I64), "torch.randint(5, 5, (3,))"),
-        (lambda g: random.randint(g, (3,), 0, 300, np.dtype(np.int8)), "torch.empty(3).char().random_(0, 300)"),
-        (lambda g: random.randint(g, (3,), 0, 100000, F16), "torch.empty(3).half().random_(0, 100000)"),
-        (lambda g: random.randint(g, (3,), 0, 3, COMPLEX[0]), "torch.randint(0, 3, (3,), dtype=torch.cfloat)"),
-        (lambda g: random.randint(g, (3,), -(2**63), None, INTEGERS[2]), "torch.empty(3).int().random_(-2**63, None)"),
-        (lambda g: random.random_full(g, (3,), COMPLEX[0]), "torch.empty(3).cfloat().random_()"),
-        (lambda g: random.random_full(g, (3,), np.dtype(np.uint16)), "torch.empty(3, dtype=torch.uint16).random_()"),
-        (lambda g: random.randperm(g, -1, I64), "torch.randperm(-1)"),
-        (lambda g: random.randperm(g, 300, INTEGERS[0]), "torch.randperm(300, dtype=torch.int8)"),
-        (lambda g: random.randperm(g, 2050, F16), "torch.randperm(2050, dtype=torch.half)"),
-        (lambda g: random.randperm(g, 2, BOOL), "torch.randperm(2, dtype=torch.bool)"),
+        (lambda g: random_integers.randint(g, (3,), 5, 5, I64), "torch.randint(5, 5, (3,))"),
+        (lambda g: random_integers.randint(g, (3,), 0, 300, np.dtype(np.int8)), "torch.empty(3).char().random_(0, 300)"),
+        (lambda g: random_integers.randint(g, (3,), 0, 100000, F16), "torch.empty(3).half().random_(0, 100000)"),
+        (lambda g: random_integers.randint(g, (3,), 0, 3, COMPLEX[0]), "torch.randint(0, 3, (3,), dtype=torch.cfloat)"),
+        (lambda g: random_integers.randint(g, (3,), -(2**63), None, INTEGERS[2]), "torch.empty(3).int().random_(-2**63, None)"),
+        (lambda g: random_integers.random_full(g, (3,), COMPLEX[0]), "torch.empty(3).cfloat().random_()"),
+        (lambda g: random_integers.random_full(g, (3,), np.dtype(np.uint16)), "torch.empty(3, dtype=torch.uint16).random_()"),
+        (lambda g: random_integers.randperm(g, -1, I64), "torch.randperm(-1)"),
+        (lambda g: random_integers.randperm(g, 300, INTEGERS[0]), "torch.randperm(300, dtype=torch.int8)"),
+        (lambda g: random_integers.randperm(g, 2050, F16), "torch.randperm(2050, dtype=torch.half)"),
+        (lambda g: random_integers.randperm(g, 2, BOOL), "torch.randperm(2, dtype=torch.bool)"),
         (lambda g: random.bernoulli_scalar(g, (3,), 1.5, F32), "torch.empty(3).bernoulli_(1.5)"),
         (lambda g: random.bernoulli_scalar(g, (3,), 0.5, COMPLEX[0]), "torch.empty(3).cfloat().bernoulli_(0.5)"),
         (lambda g: random.bernoulli_tensor(g, np.array([2.0])), "torch.bernoulli(torch.tensor([2.0]))"),
@@ -533,4 +533,4 @@ def test_what_torch_refuses_is_refused_with_its_exception_and_draws_nothing(ours
 
 def test_integers_a_half_type_skips_are_warned_about():
     with pytest.warns(UserWarning, match="is out of bounds"):
-        random.randint(gen(), (3,), 0, 4000, F16)
+        random_integers.randint(gen(), (3,), 0, 4000, F16)

@@ -21,6 +21,11 @@ def view_case(name, call, shape=(3, 4), complex=True):
     return Spec(name, call, [shape], torch_function=call, complex=complex)
 
 
+def shared_case(name, call, arguments, **options):
+    """A function of several tensors that both libraries spell the same."""
+    return Spec(name, call, arguments, torch_function=call, **options)
+
+
 VIEWS = [
     view_case("reshape", lambda t: t.reshape(2, 6)),
     view_case("reshape-copy", lambda t: t.mT.reshape(-1)),
@@ -62,13 +67,13 @@ INDEXING = [
     view_case("getitem-lists", lambda t: t[[0, 2], [1, 3]]),
     view_case("getitem-mixed", lambda t: t[1:, [0, 0, 3]]),
     view_case("getitem-apart", lambda t: t[[0, 1], :, [1, 2]], (2, 3, 4)),
-    Spec("getitem-tensor", lambda t, i: t[i], [(4, 3), integers(4, (2, 2))], torch_function=lambda t, i: t[i]),
-    Spec("getitem-mask", lambda t, m: t[m], [(3, 4), mask((3, 4))], torch_function=lambda t, m: t[m]),
-    Spec("getitem-row-mask", lambda t, m: t[m], [(3, 4), mask((3,))], torch_function=lambda t, m: t[m]),
-    Spec("setitem-slice", lambda t, v: _assign(t, (slice(1, 3),), v), [(4, 3), (2, 3)], torch_function=lambda t, v: _assign(t, (slice(1, 3),), v)),
-    Spec("setitem-broadcast", lambda t, v: _assign(t, (0,), v), [(4, 3), (1,)], torch_function=lambda t, v: _assign(t, (0,), v)),
-    Spec("setitem-list", lambda t, v: _assign(t, ([0, 2],), v), [(4, 3), (2, 3)], torch_function=lambda t, v: _assign(t, ([0, 2],), v)),
-    Spec("setitem-mask", lambda t, m, v: _assign(t, (m,), v), [(4, 3), mask((4, 3)), ()], torch_function=lambda t, m, v: _assign(t, (m,), v)),
+    shared_case("getitem-tensor", lambda t, i: t[i], [(4, 3), integers(4, (2, 2))]),
+    shared_case("getitem-mask", lambda t, m: t[m], [(3, 4), mask((3, 4))]),
+    shared_case("getitem-row-mask", lambda t, m: t[m], [(3, 4), mask((3,))]),
+    shared_case("setitem-slice", lambda t, v: _assign(t, (slice(1, 3),), v), [(4, 3), (2, 3)]),
+    shared_case("setitem-broadcast", lambda t, v: _assign(t, (0,), v), [(4, 3), (1,)]),
+    shared_case("setitem-list", lambda t, v: _assign(t, ([0, 2],), v), [(4, 3), (2, 3)]),
+    shared_case("setitem-mask", lambda t, m, v: _assign(t, (m,), v), [(4, 3), mask((4, 3)), ()]),
     Spec(
         "index_put-accumulate", lambda t, i, v: t.index_put((i,), v, accumulate=True), [(4, 3), integers(4, (5,)), (5, 3)],
         torch_function=lambda t, i, v: t.index_put((i,), v, accumulate=True),
@@ -76,8 +81,8 @@ INDEXING = [
     Spec("gather", lambda t, i: rl.gather(t, 1, i), [(3, 4), integers(4, (2, 3))], torch_function=lambda t, i: t.gather(1, i), complex=True),
     Spec("take_along_dim", lambda t, i: rl.take_along_dim(t, i, 1), [(3, 4), integers(4, (1, 2))], torch_function=lambda t, i: t.take_along_dim(i, 1)),
     Spec("scatter", lambda t, s: t.scatter(1, _perm(rl), s), [(3, 4), (3, 4)], torch_function=lambda t, s: t.scatter(1, _perm(_torch()), s)),
-    Spec("scatter-value", lambda t, i: t.scatter(1, i, 2.5), [(3, 4), integers(4, (3, 2))], torch_function=lambda t, i: t.scatter(1, i, 2.5)),
-    Spec("scatter_add", lambda t, i, s: t.scatter_add(0, i, s), [(3, 4), integers(3, (5, 4)), (5, 4)], torch_function=lambda t, i, s: t.scatter_add(0, i, s)),
+    shared_case("scatter-value", lambda t, i: t.scatter(1, i, 2.5), [(3, 4), integers(4, (3, 2))]),
+    shared_case("scatter_add", lambda t, i, s: t.scatter_add(0, i, s), [(3, 4), integers(3, (5, 4)), (5, 4)]),
     *[
         Spec(
             f"scatter_reduce-{how}-{own}", lambda t, i, s, how=how, own=own: t.scatter_reduce(0, i, s, how, include_self=own),
@@ -86,16 +91,16 @@ INDEXING = [
         )
         for how in ("sum", "mean", "prod", "amax", "amin") for own in (True, False)
     ],
-    Spec("index_select", lambda t, i: t.index_select(1, i), [(3, 4), integers(4, (5,))], torch_function=lambda t, i: t.index_select(1, i)),
-    Spec("index_add", lambda t, i, s: t.index_add(0, i, s, alpha=2), [(3, 4), integers(3, (5,)), (5, 4)], torch_function=lambda t, i, s: t.index_add(0, i, s, alpha=2)),
+    shared_case("index_select", lambda t, i: t.index_select(1, i), [(3, 4), integers(4, (5,))]),
+    shared_case("index_add", lambda t, i, s: t.index_add(0, i, s, alpha=2), [(3, 4), integers(3, (5,)), (5, 4)]),
     Spec("index_copy", lambda t, s: t.index_copy(0, _index(rl), s), [(4, 3), (2, 3)], torch_function=lambda t, s: t.index_copy(0, _index(_torch()), s)),
     Spec("index_fill", lambda t, v: t.index_fill(0, _index(rl), v), [(4, 3), ()], torch_function=lambda t, v: t.index_fill(0, _index(_torch()), v)),
-    Spec("take", lambda t, i: t.take(i), [(3, 4), integers(12, (2, 3))], torch_function=lambda t, i: t.take(i)),
+    shared_case("take", lambda t, i: t.take(i), [(3, 4), integers(12, (2, 3))]),
     Spec("put", lambda t, s: t.put(_index(rl), s), [(4, 3), (2,)], torch_function=lambda t, s: t.put(_index(_torch()), s)),
-    Spec("put-accumulate", lambda t, i, s: t.put(i, s, accumulate=True), [(4, 3), integers(12, (5,)), (5,)], torch_function=lambda t, i, s: t.put(i, s, accumulate=True)),
-    Spec("masked_select", lambda t, m: t.masked_select(m), [(3, 4), mask((3, 4))], torch_function=lambda t, m: t.masked_select(m)),
-    Spec("masked_select-broadcast", lambda t, m: t.masked_select(m), [(3, 4), mask((3, 1))], torch_function=lambda t, m: t.masked_select(m)),
-    Spec("masked_scatter", lambda t, m, s: t.masked_scatter(m, s), [(3, 4), mask((3, 4)), (12,)], torch_function=lambda t, m, s: t.masked_scatter(m, s)),
+    shared_case("put-accumulate", lambda t, i, s: t.put(i, s, accumulate=True), [(4, 3), integers(12, (5,)), (5,)]),
+    shared_case("masked_select", lambda t, m: t.masked_select(m), [(3, 4), mask((3, 4))]),
+    shared_case("masked_select-broadcast", lambda t, m: t.masked_select(m), [(3, 4), mask((3, 1))]),
+    shared_case("masked_scatter", lambda t, m, s: t.masked_scatter(m, s), [(3, 4), mask((3, 4)), (12,)]),
 ]
 
 
@@ -141,9 +146,9 @@ JOINING = [
     view_case("diag-vector", lambda t: t.diag(-1), (3,)),
     view_case("diag_embed", lambda t: t.diag_embed(1)),
     view_case("trace", lambda t: t.trace()),
-    Spec("select_scatter", lambda t, s: t.select_scatter(s, 1, 2), [(3, 4), (3,)], torch_function=lambda t, s: t.select_scatter(s, 1, 2)),
-    Spec("slice_scatter", lambda t, s: t.slice_scatter(s, 1, 1, 3), [(3, 4), (3, 2)], torch_function=lambda t, s: t.slice_scatter(s, 1, 1, 3)),
-    Spec("diagonal_scatter", lambda t, s: t.diagonal_scatter(s), [(3, 4), (3,)], torch_function=lambda t, s: t.diagonal_scatter(s)),
+    shared_case("select_scatter", lambda t, s: t.select_scatter(s, 1, 2), [(3, 4), (3,)]),
+    shared_case("slice_scatter", lambda t, s: t.slice_scatter(s, 1, 1, 3), [(3, 4), (3, 2)]),
+    shared_case("diagonal_scatter", lambda t, s: t.diagonal_scatter(s), [(3, 4), (3,)]),
 ]
 
 

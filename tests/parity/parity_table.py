@@ -93,12 +93,17 @@ nanmean: (x); (x, 0); (x, 1, keepdim=True)
 nanmedian: (x); (x, 0); (x, 1, True)
 nanquantile: (x, 0.25); (x, 0.5, 1); (x, 0.5, dim=0, keepdim=True)
 nansum: (x); (x, 0); (x, 1, keepdim=True); (x, dtype=torch.float64)
-norm: (x); (x, 1); (x, 2, 0); (x, dim=1); (x, float("inf")); (x, "fro"); (x, p="nuc"); (x, 3, 1, True); (b, 2, (0, 2)); (x, dtype=torch.float64)
+norm: (x); (x, 1); (x, 2, 0); (x, dim=1); (x, float("inf")); (x, "fro"); (x, p="nuc"); (x, 3, 1, True); \
+(b, 2, (0, 2)); (x, dtype=torch.float64)
 prod: (x); (x, 0); (x, 1, True); (x, dtype=torch.float64); (v, dim=0)
-quantile: (x, 0.25); (x, torch.tensor([0.1, 0.5], dtype=x.dtype), 1); (x, 0.5, dim=0, keepdim=True); (x, 0.3, interpolation="nearest"); (x, 0.3, 1, interpolation="lower"); (x, 0.3, interpolation="higher"); (x, 0.3, interpolation="midpoint")
-std: (x); (x, 0); (x, 1, keepdim=True); (x, dim=(0, 1)); (x, False); (x, 1, False); (x, 1, correction=0); (x, unbiased=False); (x, correction=2)
+quantile: (x, 0.25); (x, torch.tensor([0.1, 0.5], dtype=x.dtype), 1); (x, 0.5, dim=0, keepdim=True); \
+(x, 0.3, interpolation="nearest"); (x, 0.3, 1, interpolation="lower"); (x, 0.3, interpolation="higher"); \
+(x, 0.3, interpolation="midpoint")
+std: (x); (x, 0); (x, 1, keepdim=True); (x, dim=(0, 1)); (x, False); (x, 1, False); (x, 1, correction=0); \
+(x, unbiased=False); (x, correction=2)
 std_mean: (x); (x, 0); (x, 1, keepdim=True); (x, False); (x, 1, correction=0)
-sum: (x); (x, 0); (x, 1, True); (b, (0, 2)); (b, dim=(1, 2), keepdim=True); (x, dtype=torch.float32); (x, -1, dtype=torch.int64); (b, ()); (v)
+sum: (x); (x, 0); (x, 1, True); (b, (0, 2)); (b, dim=(1, 2), keepdim=True); (x, dtype=torch.float32); \
+(x, -1, dtype=torch.int64); (b, ()); (v)
 var: (x); (x, 0); (x, 1, keepdim=True); (x, dim=(0, 1)); (x, False); (x, 1, False); (x, 1, correction=0); (x, unbiased=False)
 var_mean: (x); (x, 0); (x, 1, keepdim=True); (x, False); (x, 1, correction=0)
 sum_to_size: x.sum_to_size(1, 4); x.sum_to_size((3, 1)); b.sum_to_size(3, 4)
@@ -128,8 +133,10 @@ trapezoid: (x); (x, dim=0); (x, y); (x, dx=0.5)
 trapz: (x); (x, y); (x, dx=0.5, dim=0)
 cumulative_trapezoid: (x); (x, y); (x, dx=0.5, dim=0)
 renorm: (x, 2, 0, 1.0); (x, 1, 1, 2.0)
-bucketize: (x, torch.tensor([-1, 0, 1])); (v, torch.tensor([-1.5, 0.0, 1.5]), right=True); (v, v.sort().values, out_int32=True); (2, torch.tensor([1, 2, 3]))
-searchsorted: (v.sort().values, x); (x.sort(1).values, y); (v.sort().values, v, right=True); (v.sort().values, v, side="left", out_int32=True); (v.sort().values, 1)
+bucketize: (x, torch.tensor([-1, 0, 1])); (v, torch.tensor([-1.5, 0.0, 1.5]), right=True); \
+(v, v.sort().values, out_int32=True); (2, torch.tensor([1, 2, 3]))
+searchsorted: (v.sort().values, x); (x.sort(1).values, y); (v.sort().values, v, right=True); \
+(v.sort().values, v, side="left", out_int32=True); (v.sort().values, 1)
 isin: (x, v); (x, 1); (1, x); (x, v, invert=True); (x, v, assume_unique=False)
 """
 
@@ -175,7 +182,8 @@ hstack: ((x, y)); ((v, u)); ((s, s))
 index_add: (x, 0, iv, y); (x, 0, iv, y, alpha=2); (x, dim=0, index=iv, source=y)
 index_copy: (x, 0, iv, y); (x, 0, iv, y[:2])
 index_fill: (x, 0, iv, 1); (x, 0, iv, s); (x, 1, iv, 0.5)
-index_put: (x, (iv,), y); (x, (iv, iv), s); (x, (iv,), r, accumulate=True); (x, (m,), s); x.index_put((iv, iv), torch.ones(3, dtype=x.dtype), True)
+index_put: (x, (iv,), y); (x, (iv, iv), s); (x, (iv,), r, accumulate=True); (x, (m,), s); \
+x.index_put((iv, iv), torch.ones(3, dtype=x.dtype), True)
 index_select: (x, 0, iv); (x, 1, iv); (v, 0, iv.int()); (x, 0, i); (x, dim=1, index=iv[:0]); (s, 0, iv[:1] * 0)
 kron: (x, q); (v, r); (s, x)
 masked_scatter: (x, m, y); (x, mv, y); (x, m, v)
@@ -199,9 +207,11 @@ resolve_neg: (x)
 roll: (x, 1); (x, 1, 0); (x, (1, -1), (0, 1)); (x, shifts=2, dims=1); (x, (1, 2), 0); (v, 7)
 rot90: (x); (x, 2); (x, -1, (1, 0)); (b, 1, [1, 2])
 row_stack: ((x, y)); ((v, u))
-scatter: (x, 0, i, y); (x, 0, i, 2); (x, 1, i, y, reduce="add"); (x, 1, i, 2, reduce="multiply"); (x, dim=0, index=i, src=y); (x, dim=0, index=i, value=1.5)
+scatter: (x, 0, i, y); (x, 0, i, 2); (x, 1, i, y, reduce="add"); (x, 1, i, 2, reduce="multiply"); \
+(x, dim=0, index=i, src=y); (x, dim=0, index=i, value=1.5)
 scatter_add: (x, 0, i, y); (x, dim=1, index=i, src=y)
-scatter_reduce: (x, 0, i, y, "sum"); (x, 1, i, y, "prod"); (x, 0, i, y, "mean"); (x, 0, i, y, "amax"); (x, 0, i, y, "amin", include_self=False); (x, 0, i, y, reduce="mean", include_self=False)
+scatter_reduce: (x, 0, i, y, "sum"); (x, 1, i, y, "prod"); (x, 0, i, y, "mean"); (x, 0, i, y, "amax"); \
+(x, 0, i, y, "amin", include_self=False); (x, 0, i, y, reduce="mean", include_self=False)
 select: (x, 0, 1); (x, 1, -1); (x, dim=0, index=2); (x, 0, 3); (s, 0, 0)
 select_scatter: (x, r, 0, 1); (x, iv.to(x.dtype), 1, -1)
 slice_scatter: (x, y[:2], 0, 1); (x, y[:, ::2], 1, 0, 4, 2); (x, y, start=0)
@@ -277,7 +287,8 @@ pinverse: x.pinverse()
 """
 
 CREATION = """
-arange: (5); (1, 7, 2); (0.0, 1.0, 0.25); (5, dtype=torch.float32); (3, 0, -1); (5, 0); (0, 5, 0); (2.5); (start=1, end=4); (4, dtype=torch.bfloat16)
+arange: (5); (1, 7, 2); (0.0, 1.0, 0.25); (5, dtype=torch.float32); (3, 0, -1); (5, 0); (0, 5, 0); (2.5); \
+(start=1, end=4); (4, dtype=torch.bfloat16)
 as_tensor: ([1.0, 2.0]); (x); (x, dtype=torch.float32); (3); ([[1, 2], [3, 4]])
 asarray: ([1.0, 2.0]); (x); (x, copy=True); ([1, 2], dtype=torch.float64)
 empty: empty(2, 3).shape; empty((2, 3), dtype=torch.int8).dtype; empty(0).shape; empty(2, -1)
@@ -293,7 +304,8 @@ ones: (2, 3); ((2, 3)); (2, dtype=torch.bool); (); ([2]); (-1)
 ones_like: (x); (x, dtype=torch.int64); (b.permute(2, 0, 1))
 range: (0, 4); (1, 2, 0.5); (3, 1)
 scalar_tensor: (2.0); (2, dtype=torch.int64)
-tensor: ([1, 2]); (2.5); (True); ([[1.0, 2], [3, 4]]); ([1, 2.5, True]); ([1j, 2]); ([]); ([[1], [2, 3]]); ([1, 2], dtype=torch.bfloat16); ("a"); ([None])
+tensor: ([1, 2]); (2.5); (True); ([[1.0, 2], [3, 4]]); ([1, 2.5, True]); ([1j, 2]); ([]); ([[1], [2, 3]]); \
+([1, 2], dtype=torch.bfloat16); ("a"); ([None])
 tril_indices: (3, 4); (3, 3, -1); (2, 3, offset=1, dtype=torch.int32)
 triu_indices: (3, 4); (3, 3, -1); (2, 3, offset=1, dtype=torch.int32)
 zeros: (2, 3); ((2, 3)); (2, dtype=torch.bool); (); ([2]); (-1)
@@ -337,9 +349,11 @@ adaptive_avg_pool1d: (g, 3); (g, 1)
 adaptive_max_pool1d: (g, 3)
 avg_pool1d: (g, 3); (g, 2, 1, 1); (g, kernel_size=3, stride=2, ceil_mode=True); (g, 3, count_include_pad=False, padding=1)
 conv1d: (g, torch.ones(3, 4, 2, dtype=g.dtype)); (g, torch.ones(4, 2, 3, dtype=g.dtype), torch.ones(4, dtype=g.dtype), 2, 1, 2, 2)
-conv2d: (f, torch.ones(3, 4, 2, 3, dtype=f.dtype)); (f, torch.ones(4, 2, 3, 3, dtype=f.dtype), None, 2, 1, 1, 2); (f, torch.ones(3, 4, 3, 3, dtype=f.dtype), padding="same")
+conv2d: (f, torch.ones(3, 4, 2, 3, dtype=f.dtype)); (f, torch.ones(4, 2, 3, 3, dtype=f.dtype), None, 2, 1, 1, 2); \
+(f, torch.ones(3, 4, 3, 3, dtype=f.dtype), padding="same")
 conv3d: (f[:, None], torch.ones(3, 1, 2, 2, 2, dtype=f.dtype))
-conv_tbc: (b, torch.ones(2, 4, 5, dtype=b.dtype), torch.ones(5, dtype=b.dtype)); (b, torch.ones(2, 4, 5, dtype=b.dtype), torch.ones(5, dtype=b.dtype), 1)
+conv_tbc: (b, torch.ones(2, 4, 5, dtype=b.dtype), torch.ones(5, dtype=b.dtype)); \
+(b, torch.ones(2, 4, 5, dtype=b.dtype), torch.ones(5, dtype=b.dtype), 1)
 conv_transpose1d: (g, torch.ones(4, 3, 2, dtype=g.dtype)); (g, torch.ones(4, 3, 2, dtype=g.dtype), None, 2, 1, 1)
 conv_transpose2d: (f, torch.ones(4, 3, 2, 3, dtype=f.dtype)); (f, torch.ones(4, 2, 3, 3, dtype=f.dtype), None, 2, 1, 1, 2)
 conv_transpose3d: (f[:, None], torch.ones(1, 3, 2, 2, 2, dtype=f.dtype))

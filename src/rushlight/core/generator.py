@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import CPU, as_device, device
+from rushlight.core.tensor import TensorBase, array_of, wrap
+
 DEFAULT_SEED = 67280421310721  # a new Generator's seed, in torch as here
 WORDS = 624  # length of the Mersenne Twister's state
 CHUNK = 16384  # words drawn at a time: what NumPy returns (64 bits a word) stays in the cache
@@ -45,7 +48,7 @@ class Generator:
     several draws.
 
     Attributes:
-        device: the label it was made with; the numbers come from the CPU stream whatever it says.
+        device: the device whose tensors it fills; the numbers come from the CPU stream whatever it says.
         lock: held while the state is read or changed.
         next_normal: the second number of the last scalar Box-Muller pair (float64, mean 0, variance 1), or None.
 
@@ -55,7 +58,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
+        self._device = as_device(device)
         self.lock = threading.RLock()
         self.next_normal: float | None = None
         self._next_float_normal: float | None = None  # never drawn on a CPU; kept so that saved states round-trip
@@ -65,6 +68,11 @@ class Generator:
         self._seed = 0
         _ALIVE.add(self)
         self._reseed(DEFAULT_SEED)
+
+    @property
+    def device(self) -> device:
+        """The device whose tensors the generator fills."""
+        return self._device
 
     def manual_seed(self, seed: int) -> Generator:
         """Set the seed (an integer in [-2**63, 2**64 - 1]; negative ones count modulo 2**64) and return the generator.
@@ -120,6 +128,22 @@ class Generator:
                 np.bitwise_or(words[0::2], words[1::2], out=values[start : start + half])
             self._spent_next = WORDS
         return values
+
+    def get_state(self) -> Any:
+        """Return the whole state as a uint8 tensor of 5056 elements, byte for byte torch's."""
+        return wrap(self.get_state_bytes(), CPU)
+
+    def set_state(self, new_state: Any) -> Generator:
+        """Restore a state that `get_state` gave and return the generator.
+
+        Raises TypeError unless it is a uint8 tensor and RuntimeError for another size, or for bytes that are no state.
+        """
+        if not isinstance(new_state, TensorBase):
+            raise TypeError(
+                f"expected a torch.ByteTensor, but got {type(new_state).__name__}: pass what get_state() gave"
+            )
+        self.set_state_bytes(array_of(new_state))
+        return self
 
     def get_state_bytes(self) -> np.ndarray:
         """Return the whole state as a uint8 array of shape (5056,), the bytes of `torch.Generator.get_state()`."""

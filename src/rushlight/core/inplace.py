@@ -23,7 +23,7 @@ from rushlight.core.primitive import (
     input_array,
     overridden,
     promoted,
-    wants_grad,
+    start_node,
 )
 from rushlight.core.table import fill
 from rushlight.core.tensor import alias_array, is_tensor, wrap
@@ -59,7 +59,7 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
         store(op.name + "_", k, target, result)
     wrote(target)
     if node is not None:
-        _finish_node(op, node, inputs, target)
+        _finish_node(node, inputs, target)
     for listener in local.listeners:
         listener(op, tensors, target)
     return target
@@ -166,22 +166,19 @@ def view_message(t: Any, what: str) -> str:
 def _start_node(op: Primitive, k: Any, tensors: tuple[Any, ...]) -> tuple[Node, tuple[Any, ...]]:
     """The node with the inputs' edges, and the inputs with the target as it is now: both taken before the write."""
     target = tensors[0]
-    needs = tuple([wants_grad(t) for t in tensors])
-    cls = op.node_class
-    node = cls.__new__(cls)
-    node.start(op, tuple([t.edge() for t in tensors]), needs, (Meta(target._shape, target._dtype, target._device),))
+    node = start_node(op, tensors, (Meta(target._shape, target._dtype, target._device),))
     history = target.edge() or (None, 0)
     before = target.with_history(*history)
     inputs = tuple([before if t is target else t for t in tensors])
-    if any([value is before for value in op.save(inputs, target, needs)]):  # as torch: kept as a copy
+    if any([value is before for value in node.op.save(inputs, target, node.needs)]):  # as torch: kept as a copy
         before = wrap(k.contiguous(alias_array(target)), target._device).with_history(*history)
         inputs = tuple([before if t is target else t for t in tensors])
     return node, inputs
 
 
-def _finish_node(op: Primitive, node: Node, inputs: tuple[Any, ...], target: Any) -> None:
+def _finish_node(node: Node, inputs: tuple[Any, ...], target: Any) -> None:
     """Keep what the operation saves and make the node the history of the target, or of its base."""
-    saved = op.save(inputs, target, node.needs)
+    saved = node.op.save(inputs, target, node.needs)
     if saved:
         node.keep(saved, (target,))
         # Inputs that share the target's memory are gone: at their old version, using them is the error it should be.

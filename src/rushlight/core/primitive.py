@@ -230,18 +230,32 @@ def wants_grad(t: Any) -> bool:
     return t._requires_grad  # type: ignore[no-any-return]
 
 
-def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
-    """Make the node of an operation with one output."""
+class Unconnected(Primitive):
+    """Stands in a node none of whose inputs has an edge: it saves nothing and has nothing to pass on."""
+
+    __slots__ = ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return (None,) * len(needs)
+
+
+UNCONNECTED: Final = Unconnected()
+
+
+def start_node(op: Primitive, inputs: tuple[Any, ...], metas: tuple[Meta, ...]) -> Node:
+    """A fresh node of `op` with the edges of its inputs."""
     cls = op.node_class
     node = cls.__new__(cls)
-    needs = tuple([t._requires_grad if t._view is None else wants_grad(t) for t in inputs])
-    node.start(
-        op,
-        tuple([t.edge() if t._requires_grad else None for t in inputs]),
-        needs,
-        (Meta(out._shape, out._dtype, out._device),),
-    )
-    saved = op.save(inputs, out, needs)
+    edges = tuple([t.edge() if t._requires_grad or t._view is not None else None for t in inputs])
+    needs = tuple([edge is not None for edge in edges])
+    node.start(op if True in needs else UNCONNECTED, edges, needs, metas)
+    return node
+
+
+def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
+    """Make the node of an operation with one output."""
+    node = start_node(op, inputs, (Meta(out._shape, out._dtype, out._device),))
+    saved = node.op.save(inputs, out, node.needs)
     if saved:
         node.keep(saved, (out,))
     out._grad_fn = node
@@ -251,16 +265,8 @@ def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
 
 def record_nodes(op: Primitive, inputs: tuple[Any, ...], outs: tuple[Any, ...]) -> None:
     """Make the node of an operation with several outputs."""
-    cls = op.node_class
-    node = cls.__new__(cls)
-    needs = tuple([t._requires_grad if t._view is None else wants_grad(t) for t in inputs])
-    node.start(
-        op,
-        tuple([t.edge() if t._requires_grad else None for t in inputs]),
-        needs,
-        tuple([Meta(out._shape, out._dtype, out._device) for out in outs]),
-    )
-    saved = op.save(inputs, outs, needs)
+    node = start_node(op, inputs, tuple([Meta(out._shape, out._dtype, out._device) for out in outs]))
+    saved = node.op.save(inputs, outs, node.needs)
     if saved:
         node.keep(saved, outs)
     for i, out in enumerate(outs):
