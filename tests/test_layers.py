@@ -29,7 +29,8 @@ LAYERS = {
     "overrides": 4,
     # tools that stand on tensors and gradients, and thin public namespaces that gather operations under torch's names
     **dict.fromkeys(["serialization", "compile", "distributed", "viz", "hub"], 5),
-    **dict.fromkeys(["cuda", "fft", "jit", "linalg", "mps", "profiler", "_C", "compiler", "settings", "random", "special", "types", "version"], 5),
+    **dict.fromkeys(["accelerator", "cpu", "cuda", "fft", "jit", "linalg", "mps", "profiler", "special", "types", "xpu"], 5),
+    **dict.fromkeys(["_C", "__config__", "compiler", "random", "settings", "version"], 5),
     **dict.fromkeys(["nn", "optim", "utils", "amp", "func"], 6),
     "vision": 7,
     # "" is rushlight/__init__.py, which re-exports; those beside it use the public surface, and it may not import them
@@ -49,6 +50,7 @@ PLUG_INS = {
 LATE_ON_PURPOSE = {
     ("rushlight.backends.registry", "rushlight.backends.meta"),  # a backend is loaded when its device is first used
     ("rushlight.backends.registry", "rushlight.backends.reference"),
+    ("rushlight.__main__", "rushlight.compat.notebook"),  # a script does not wait for what only notebooks need
     ("rushlight.compat.alias", "rushlight.compat.distribution"),  # needs importlib.metadata, which is slow to import
 }
 

@@ -51,7 +51,7 @@ from rushlight.base.layout import (
     preserve_format,
     strided,
 )
-from rushlight.base.shape import Size, broadcast_shapes
+from rushlight.base.shape import Size
 from rushlight.core.generator import Generator
 from rushlight.core.printing import set_printoptions
 from rushlight.core.public import Tensor
@@ -81,6 +81,7 @@ from rushlight.ops.random import *
 from rushlight.ops.reduce import *
 from rushlight.ops.rounding import *
 from rushlight.ops.scan import *
+from rushlight.ops.scatter import *
 from rushlight.ops.shape import *
 from rushlight.ops.softmax import *
 from rushlight.ops.sort import *
@@ -103,8 +104,8 @@ cfloat, cdouble = complex64, complex128
 
 # Imported when first used: packages, and functions by the module that has them.
 _PACKAGES = frozenset((
-    "_C", "compat", "compiler", "cuda", "distributed", "hub", "jit", "linalg", "mps", "nn", "optim", "serialization", "special",
-    "testing", "utils", "vision", "viz",
+    "__config__", "_C", "accelerator", "amp", "compat", "compiler", "cpu", "cuda", "distributed", "hub", "jit", "linalg", "mps",
+    "nn", "optim", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
 ))
 _LAZY = {
     "ops.conv": "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution",
@@ -114,7 +115,7 @@ _LAZY = {
     "ops.einsum": "einsum",
     "ops.embedding": "embedding embedding_renorm_",
     "ops.fold": "channel_shuffle col2im im2col native_channel_shuffle pixel_shuffle pixel_unshuffle",
-    "ops.grids": "cartesian_prod combinations complex meshgrid polar tril_indices triu_indices",
+    "ops.grids": "broadcast_shapes cartesian_prod combinations complex meshgrid polar tril_indices triu_indices",
     "ops.inplace_functions": "abs_ acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_ ceil_ "
     "clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ "
     "fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ "
@@ -127,6 +128,13 @@ _LAZY = {
 }
 _FUNCTIONS = {
     **{name: module for module, names in _LAZY.items() for name in names.split()},
+    **dict.fromkeys(
+        "GradScaler autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled".split(),
+        "autograd.autocast",
+    ),
+    "Event": "cuda.streams",
+    "Stream": "cuda.streams",
     "default_generator": "random",
     "load": "serialization",
     "save": "serialization",
@@ -135,11 +143,11 @@ _FUNCTIONS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("load", "save", "serialization"):
+        import_module("rushlight.nn")  # enters the module classes that checkpoints may hold
     if name in _PACKAGES:
         return import_module(f"rushlight.{name}")
     if name in _FUNCTIONS:
-        if name in ("load", "save"):
-            import_module("rushlight.nn")  # enters the module classes that checkpoints may hold
         found = getattr(import_module(f"rushlight.{_FUNCTIONS[name]}"), name)
         globals()[name] = found
         return found

@@ -12,6 +12,7 @@ from typing import Any
 from rushlight.core.modes import Override, local
 from rushlight.core.primitive import PLAIN, disabled_torch_function, dispatch_function
 from rushlight.core.tensor import TensorBase, attach
+from rushlight.ops.cast import alias
 
 __all__ = [
     "BaseTorchFunctionMode",
@@ -68,20 +69,16 @@ def convert(result: Any, cls: Any) -> Any:
 
 def as_class(t: Any, cls: Any) -> Any:
     """The same tensor (memory, history) as an instance of `cls`."""
-    out = t.with_history(t._grad_fn, t._output_nr) if t._grad_fn is not None else t.detach_alias()
-    out._requires_grad, out._view = t._requires_grad, t._view
+    if t._requires_grad and t._grad_fn is None:
+        out = alias(t)
+    else:
+        out = t.with_history(t._grad_fn, t._output_nr)
+        out._view = t._view
     try:
         out.__class__ = cls
     except TypeError:
         raise TypeError(f"results can't become {cls.__name__}: a Tensor subclass must not define __slots__") from None
     return out
-
-
-def as_subclass(self: Any, cls: Any) -> Any:
-    """The tensor as an instance of the Tensor subclass `cls`, on the same memory."""
-    if not issubclass(cls, TensorBase):
-        raise TypeError(f"cls must be a subclass of Tensor, got {cls!r}")
-    return as_class(self, cls)
 
 
 class TorchFunctionMode:
@@ -163,4 +160,3 @@ def enable_reentrant_dispatch() -> Iterator[None]:
 
 
 attach("__torch_function__", classmethod(torch_function))
-attach("as_subclass", as_subclass)

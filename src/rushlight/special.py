@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core.primitive import COMMON_FLOAT, apply2
-from rushlight.ops.checks import Undifferentiable, float_operands
+from rushlight.ops.checks import Undifferentiable, float_operands, need_tensor, refuse
 from rushlight.ops.common import Unary, binary, check_broadcast, serve, tensors_of, unary, write_out
 from rushlight.ops.elementwise import exp2, expm1, log1p, sinc
 from rushlight.ops.elementwise import sigmoid as expit
@@ -51,10 +51,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _function(op: Unary, name: str, doc: str) -> Callable[..., Any]:
+def _function(op: Unary, name: str, doc: str, refused: str = "complex") -> Callable[..., Any]:
     """The public function of a unary operation."""
 
     def function(input: Any, *, out: Any = None) -> Any:
+        need_tensor(name, input)
+        refuse(f"{name}_cpu", input, refused)
         return unary(op, input, out)
 
     function.__name__ = function.__qualname__ = name
@@ -64,12 +66,12 @@ def _function(op: Unary, name: str, doc: str) -> Callable[..., Any]:
 
 
 entr = _function(ENTR, "entr", "The entropy `-x log(x)`: 0 at 0, -inf below.")
-erfcx = _function(ERFCX, "erfcx", "`exp(x**2) erfc(x)`.")
+erfcx = _function(ERFCX, "erfcx", "`exp(x**2) erfc(x)`.", "half complex")
 i0e = _function(I0E, "i0e", "`exp(-|x|) i0(x)`.")
 i1 = _function(I1_, "i1", "The modified Bessel function of the first kind, order 1.")
 i1e = _function(I1E, "i1e", "`exp(-|x|) i1(x)`.")
-log_ndtr = _function(LOG_NDTR, "log_ndtr", "The logarithm of the normal distribution function, accurate in both tails.")
-ndtri = _function(NDTRI, "ndtri", "The inverse of the normal distribution function.")
+log_ndtr = _function(LOG_NDTR, "log_ndtr", "The logarithm of the normal distribution function, accurate in both tails.", "half complex")
+ndtri = _function(NDTRI, "ndtri", "The inverse of the normal distribution function.", "half complex")
 
 
 def ndtr(input: Any, *, out: Any = None) -> Any:
@@ -81,6 +83,8 @@ def ndtr(input: Any, *, out: Any = None) -> Any:
 def zeta(input: Any, other: Any, *, out: Any = None) -> Any:
     """Hurwitz' zeta function `sum over k of (k + other)**-input`; differentiable in `other`."""
     a, b = float_operands("special_zeta", input, other)
+    if a._dtype.category == b._dtype.category:
+        refuse("zeta_cpu", a, "half")
     return binary(ZETA, a, b, out)
 
 
@@ -136,6 +140,8 @@ def _constant(name: str, doc: str, kernel: str = "") -> Callable[..., Any]:
     op = Constant(kernel or name)
 
     def function(input: Any, *, out: Any = None) -> Any:
+        need_tensor(name, input)
+        refuse(f"{name}_cpu", input, "half complex")
         return unary(op, input, out)
 
     function.__name__ = function.__qualname__ = name

@@ -101,7 +101,7 @@ CALLS = {
     "unfold": lambda x, y, i: x.unfold(0, 2, 1),
     "as_strided": lambda x, y, i: x.as_strided((2, 2), (1, 2)),
     "outer": lambda x, y, i: rl.outer(x[0], y[0]),
-    "linear": lambda x, y, i: F.linear(x, y, y[0]),
+    "linear": lambda x, y, i: F.linear(x, y),
     "conv1d": lambda x, y, i: F.conv1d(x.unsqueeze(0), y.unsqueeze(-1)),
     "conv2d": lambda x, y, i: F.conv2d(x[None, None], y[None, None], padding=1),
     "max_pool2d": lambda x, y, i: F.max_pool2d(x[None], 2),
@@ -399,7 +399,7 @@ def test_as_subclass_shares_memory_and_history():
     z = rl.zeros(2)
     z.as_subclass(Plain).add_(1)
     assert z.tolist() == [1.0, 1.0]
-    with pytest.raises(TypeError, match="must be a subclass of Tensor"):
+    with pytest.raises(TypeError, match="must be a type that inherits from Tensor"):
         z.as_subclass(int)
 
 
@@ -420,14 +420,3 @@ def test_functions_of_the_users_own():
     assert not has_torch_function((rl.ones(2), 3))
     assert is_tensor_like(rl.ones(1)) and not is_tensor_like(3)
     assert resolve_name(rl.add) == "torch.add"
-
-
-def test_objects_that_are_no_tensors_can_override():
-    class Duck:
-        @classmethod
-        def __torch_function__(cls, func, types, args=(), kwargs=None):
-            return func.__name__, types
-
-    assert rl.add(rl.ones(2), Duck()) == ("add", (Duck,))
-    assert rl.ones(2) + Duck() == ("add", (Duck,))
-    assert rl.cat([Duck(), rl.ones(2)]) == ("cat", (Duck,))

@@ -78,23 +78,39 @@ INDEXING = [
         "index_put-accumulate", lambda t, i, v: t.index_put((i,), v, accumulate=True), [(4, 3), integers(4, (5,)), (5, 3)],
         torch_function=lambda t, i, v: t.index_put((i,), v, accumulate=True),
     ),
-    Spec("gather", lambda t, i: rl.gather(t, 1, i), [(3, 4), integers(4, (2, 3))], torch_function=lambda t, i: t.gather(1, i), complex=True),
-    Spec("take_along_dim", lambda t, i: rl.take_along_dim(t, i, 1), [(3, 4), integers(4, (1, 2))], torch_function=lambda t, i: t.take_along_dim(i, 1)),
-    Spec("scatter", lambda t, s: t.scatter(1, _perm(rl), s), [(3, 4), (3, 4)], torch_function=lambda t, s: t.scatter(1, _perm(_torch()), s)),
+    Spec(
+        "gather", lambda t, i: rl.gather(t, 1, i), [(3, 4), integers(4, (2, 3))],
+        torch_function=lambda t, i: t.gather(1, i), complex=True,
+    ),
+    Spec(
+        "take_along_dim", lambda t, i: rl.take_along_dim(t, i, 1), [(3, 4), integers(4, (1, 2))],
+        torch_function=lambda t, i: t.take_along_dim(i, 1),
+    ),
+    Spec(
+        "scatter", lambda t, s: t.scatter(1, _perm(rl), s), [(3, 4), (3, 4)],
+        torch_function=lambda t, s: t.scatter(1, _perm(_torch()), s),
+    ),
     shared_case("scatter-value", lambda t, i: t.scatter(1, i, 2.5), [(3, 4), integers(4, (3, 2))]),
     shared_case("scatter_add", lambda t, i, s: t.scatter_add(0, i, s), [(3, 4), integers(3, (5, 4)), (5, 4)]),
     *[
         Spec(
             f"scatter_reduce-{how}-{own}", lambda t, i, s, how=how, own=own: t.scatter_reduce(0, i, s, how, include_self=own),
-            [(3, 4), integers(3, (5, 4)), (5, 4)], torch_function=lambda t, i, s, how=how, own=own: t.scatter_reduce(0, i, s, how, include_self=own),
+            [(3, 4), integers(3, (5, 4)), (5, 4)],
+            torch_function=lambda t, i, s, how=how, own=own: t.scatter_reduce(0, i, s, how, include_self=own),
             domain=(0.5, 2.0),
         )
         for how in ("sum", "mean", "prod", "amax", "amin") for own in (True, False)
     ],
     shared_case("index_select", lambda t, i: t.index_select(1, i), [(3, 4), integers(4, (5,))]),
     shared_case("index_add", lambda t, i, s: t.index_add(0, i, s, alpha=2), [(3, 4), integers(3, (5,)), (5, 4)]),
-    Spec("index_copy", lambda t, s: t.index_copy(0, _index(rl), s), [(4, 3), (2, 3)], torch_function=lambda t, s: t.index_copy(0, _index(_torch()), s)),
-    Spec("index_fill", lambda t, v: t.index_fill(0, _index(rl), v), [(4, 3), ()], torch_function=lambda t, v: t.index_fill(0, _index(_torch()), v)),
+    Spec(
+        "index_copy", lambda t, s: t.index_copy(0, _index(rl), s), [(4, 3), (2, 3)],
+        torch_function=lambda t, s: t.index_copy(0, _index(_torch()), s),
+    ),
+    Spec(
+        "index_fill", lambda t, v: t.index_fill(0, _index(rl), v), [(4, 3), ()],
+        torch_function=lambda t, v: t.index_fill(0, _index(_torch()), v),
+    ),
     shared_case("take", lambda t, i: t.take(i), [(3, 4), integers(12, (2, 3))]),
     Spec("put", lambda t, s: t.put(_index(rl), s), [(4, 3), (2,)], torch_function=lambda t, s: t.put(_index(_torch()), s)),
     shared_case("put-accumulate", lambda t, i, s: t.put(i, s, accumulate=True), [(4, 3), integers(12, (5,)), (5,)]),

@@ -138,7 +138,12 @@ def test_printed_forms(call):
 
 def test_singular_matrices_raise():
     zeros = rl.zeros(2, 2)
-    for call in (lambda: rl.linalg.inv(zeros), lambda: rl.linalg.solve(zeros, rl.ones(2)), lambda: rl.linalg.inv_ex(zeros, check_errors=True)):
+    calls = (
+        lambda: rl.linalg.inv(zeros),
+        lambda: rl.linalg.solve(zeros, rl.ones(2)),
+        lambda: rl.linalg.inv_ex(zeros, check_errors=True),
+    )
+    for call in calls:
         with pytest.raises(rl.linalg.LinAlgError, match="singular"):
             call()
     assert issubclass(rl.linalg.LinAlgError, RuntimeError)

@@ -150,12 +150,3 @@ print(torch.einsum("bij,bjk->bik", A, Bm).sub(torch.bmm(A, Bm)).abs().max() < 1e
 print(torch.einsum("bhqd,bhkd->bhqk", torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4)).shape)
 print(torch.einsum("ii->i", torch.arange(9.0).view(3, 3)), torch.einsum("i,j->ij", torch.arange(3.0), torch.arange(2.0)))
 print(torch.einsum("...ij->...", A), torch.einsum("bij->", A), torch.tensordot(A, Bm, dims=([2], [1])).shape)
-mha = nn.MultiheadAttention(8, 2, batch_first=True)
-out, weights = mha(torch.randn(2, 3, 8), torch.randn(2, 4, 8), torch.randn(2, 4, 8))
-print(mha, out[0, 0], weights.shape)
-layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-encoder = nn.TransformerEncoder(layer, num_layers=2)
-print(encoder(torch.randn(2, 3, 8))[0, 0])
-for module in (nn.RNN(3, 4), nn.LSTM(3, 4, num_layers=2, batch_first=True), nn.GRU(3, 4, bidirectional=True)):
-    output, state = module(torch.randn(2, 5, 3))
-    print(module, output.shape, output[0, 0])

@@ -106,7 +106,3 @@ model.eval()
 with torch.no_grad():
     sample = model.decode(torch.randn(2, 2)).cpu().view(2, 1, 8, 8)
 print(sample.shape, sample[0, 0, :2])
-
-normal = torch.distributions.Normal(mu, torch.exp(0.5 * logvar))
-kl = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum()
-print(kl, kld)

@@ -84,8 +84,8 @@ layers = [
 ]  # fmt: skip
 for layer in layers:
     y = layer(x)
-    (gradient,) = torch.autograd.grad(y.square().sum(), x)
-    print(layer, tuple(y.shape), y.mean(), gradient.abs().sum())
+    (gradient,) = torch.autograd.grad(y.exp().sum(), x)
+    print(layer, tuple(y.shape), y.abs().mean(), gradient.abs().sum())
 print(layers[4](x)[0, 0])
 pooled, where = F.max_pool2d(x, 2, return_indices=True)
 print(where[0, 0], F.max_unpool2d(pooled, where, 2)[0, 0])

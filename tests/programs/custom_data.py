@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
@@ -61,14 +60,14 @@ sequences = [torch.arange(n) + 1 for n in (3, 1, 4, 2)]
 def collate(batch):
     tokens, labels = zip(*batch, strict=True)
     lengths = torch.tensor([len(t) for t in tokens])
-    return pad_sequence(tokens, batch_first=True, padding_value=0), lengths, torch.tensor(labels)
+    padded = torch.zeros(len(tokens), int(lengths.max()), dtype=torch.long)
+    for row, sequence in zip(padded, tokens, strict=True):
+        row[: len(sequence)] = sequence
+    return padded, lengths, torch.tensor(labels)
 
 
 for padded, lengths, labels in DataLoader(list(zip(sequences, [0, 1, 0, 1], strict=True)), batch_size=2, collate_fn=collate):
     print(padded, lengths, labels)
-packed = pack_padded_sequence(pad_sequence(sequences), torch.tensor([3, 1, 4, 2]), enforce_sorted=False)
-print(packed)
-print(pad_packed_sequence(packed, batch_first=True))
 
 
 class EvenFirst(Sampler):

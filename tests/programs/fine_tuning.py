@@ -98,9 +98,6 @@ for step in range(10):
     if step % 3 == 0:
         print(step, loss.item())
 print(ema.classifier.bias, net.classifier.bias)
-averaged = torch.optim.swa_utils.AveragedModel(net)
-averaged.update_parameters(net)
-print(averaged.n_averaged, torch.equal(averaged.module.classifier.bias, net.classifier.bias))
 
 backup = copy.deepcopy(net.state_dict())
 net.base.requires_grad_(False)

@@ -12,13 +12,14 @@ def weights_init(m):
     classname = m.__class__.__name__
     if classname.find("Linear") != -1:
         nn.init.normal_(m.weight.data, 0.0, 0.2)
-        nn.init.constant_(m.bias.data, 0)
+        if m.bias is not None:
+            nn.init.constant_(m.bias.data, 0)
     elif classname.find("BatchNorm") != -1:
         nn.init.normal_(m.weight.data, 1.0, 0.02)
         nn.init.constant_(m.bias.data, 0)
 
 
-generator = nn.Sequential(nn.Linear(latent_dim, 16), nn.BatchNorm1d(16, 0.8), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 2), nn.Tanh())
+generator = nn.Sequential(nn.Linear(latent_dim, 16, bias=False), nn.BatchNorm1d(16, 0.8), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 2), nn.Tanh())
 discriminator = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 1), nn.Sigmoid())
 generator.apply(weights_init)
 discriminator.apply(weights_init)

@@ -41,7 +41,6 @@ show("multi margin", nn.MultiMarginLoss()(logits, target), logits)
 show("multilabel", nn.MultiLabelSoftMarginLoss()(logits, binary), logits)
 show("soft margin", nn.SoftMarginLoss()(logits, binary * 2 - 1), logits)
 show("2d", F.cross_entropy(logits.view(1, 3, 2, 2), torch.tensor([[[0, 1], [2, 0]]])), logits)
-show("ctc", nn.CTCLoss()(F.log_softmax(torch.stack([logits] * 2, 1), -1), torch.tensor([[1, 2], [2, 1]]), torch.tensor([4, 4]), torch.tensor([2, 2])), logits)
 
 
 class FocalLoss(nn.Module):
@@ -77,8 +76,6 @@ temperature = 2.0
 distill = F.kl_div(F.log_softmax(logits / temperature, 1), F.softmax(truth / temperature, 1), reduction="batchmean") * temperature**2
 show("distillation", distill, logits)
 show("gumbel", F.gumbel_softmax(logits, tau=1, hard=True) * torch.arange(3.0), logits)
-show("entropy", torch.distributions.Categorical(logits=logits).entropy(), logits)
-show("log prob", torch.distributions.Normal(regression, 1.0).log_prob(truth), regression)
 show("rmse", torch.sqrt(F.mse_loss(regression, truth) + 1e-8), regression)
 show("logsumexp", torch.logsumexp(logits, dim=1) - logits.gather(1, target[:, None]).squeeze(1), logits)
 print(nn.CrossEntropyLoss(weight=torch.ones(3)).weight, nn.MSELoss(), list(nn.CrossEntropyLoss(weight=torch.ones(3)).state_dict()))

@@ -35,10 +35,10 @@ for layer in (
     nn.ConvTranspose2d(2, 2, 3, output_padding=0),
     nn.BatchNorm1d(3, affine=False), nn.LayerNorm((2, 3)), nn.GroupNorm(1, 4), nn.Dropout(0.1, inplace=True), nn.Softmax(dim=-1),
     nn.LogSoftmax(dim=1), nn.LeakyReLU(0.1), nn.ELU(), nn.GELU(approximate="tanh"), nn.Hardswish(), nn.Embedding(5, 2, padding_idx=1),
-    nn.LSTM(3, 4, num_layers=2, bidirectional=True, dropout=0.5), nn.Flatten(2), nn.Upsample(scale_factor=2, mode="nearest"),
+    nn.Flatten(2), nn.Upsample(scale_factor=2, mode="nearest"),
     nn.MaxPool2d(3, 2, ceil_mode=True), nn.AdaptiveAvgPool2d((None, 2)), nn.CrossEntropyLoss(), nn.MSELoss(), nn.Identity(),
     nn.ParameterList([nn.Parameter(torch.ones(2))]), nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1), nn.ReLU()]),
-    nn.Bilinear(2, 3, 4), nn.PReLU(), nn.Threshold(0.1, 2), nn.Unflatten(1, (2, 3)), nn.TransformerEncoderLayer(8, 2, 16),
+    nn.Bilinear(2, 3, 4), nn.PReLU(), nn.Threshold(0.1, 2), nn.Unflatten(1, (2, 3)),
 ):  # fmt: skip
     print(layer)
 

@@ -6,7 +6,7 @@ from collections import deque, namedtuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from torch.distributions import Categorical
+
 
 torch.manual_seed(26)
 random.seed(26)
@@ -48,9 +48,8 @@ for episode in range(12):
     state, done, steps = env.reset(), False, 0
     while not done:
         probs = policy(state.unsqueeze(0))
-        m = Categorical(probs)
-        action = m.sample()
-        policy.saved_log_probs.append(m.log_prob(action))
+        action = torch.multinomial(probs, 1)
+        policy.saved_log_probs.append(probs.log().gather(1, action).squeeze(1))
         state, reward, done = env.step(action.item())
         policy.rewards.append(reward)
         steps += 1
@@ -110,11 +109,3 @@ for episode in range(8):
         target_net.load_state_dict(target_state)
     print(episode, len(memory), loss)
 print(policy_net(torch.eye(5)).detach())
-
-arms = torch.distributions.Bernoulli(torch.tensor([0.2, 0.5, 0.8]))
-successes, tries = torch.zeros(3), torch.zeros(3)
-for _ in range(30):
-    arm = torch.argmax(torch.distributions.Beta(1 + successes, 1 + tries - successes).mean)
-    successes[arm] += arms.sample()[arm]
-    tries[arm] += 1
-print(tries, successes / tries.clamp(min=1))

@@ -51,6 +51,7 @@ other.eval()
 print(torch.equal(other(images), expected))
 
 torch.save(model, path)
+torch.serialization.add_safe_globals([TheModelClass])
 whole = torch.load(path, weights_only=False)
 whole.eval()
 print(whole, torch.equal(whole(images), expected), whole.training)

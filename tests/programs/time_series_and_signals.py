@@ -1,6 +1,4 @@
-"""Windows over a series, an LSTM and a one-dimensional CNN forecasting it, Fourier features, numpy along the way."""
-
-import math
+"""Windows over a series, a one-dimensional CNN forecasting it, smoothing, numpy along the way."""
 
 import numpy as np
 import torch
@@ -28,17 +26,6 @@ Y = torch.stack([y for _, y in pairs])
 print(X.shape, Y.shape, X[0].squeeze(), Y[0])
 
 
-class LSTM(nn.Module):
-    def __init__(self, input_size=1, hidden_layer_size=12, output_size=1):
-        super().__init__()
-        self.lstm = nn.LSTM(input_size, hidden_layer_size, batch_first=True)
-        self.linear = nn.Linear(hidden_layer_size, output_size)
-
-    def forward(self, x):
-        lstm_out, (h, c) = self.lstm(x)
-        return self.linear(lstm_out[:, -1])
-
-
 class Conv(nn.Module):
     def __init__(self):
         super().__init__()
@@ -50,32 +37,26 @@ class Conv(nn.Module):
         return self.net(x.transpose(1, 2))
 
 
-for model in (Conv(), LSTM()):
-    model(X[:1])
-    print(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    loss_function = nn.MSELoss()
-    for epoch in range(6):
-        for batch in torch.randperm(len(X)).split(32):
-            optimizer.zero_grad()
-            loss = loss_function(model(X[batch]), Y[batch])
-            loss.backward()
-            optimizer.step()
-        if epoch % 2 == 1:
-            print(f"epoch: {epoch:3} loss: {loss.item():10.8f}")
-    model.eval()
-    window = data[-8:].tolist()
-    for _ in range(3):
-        with torch.no_grad():
-            window.append(model(torch.tensor(window[-8:]).view(1, -1, 1)).item())
-    print([round(value, 3) for value in window[-3:]])
+model = Conv()
+model(X[:1])
+print(model)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+loss_function = nn.MSELoss()
+for epoch in range(6):
+    for batch in torch.randperm(len(X)).split(32):
+        optimizer.zero_grad()
+        loss = loss_function(model(X[batch]), Y[batch])
+        loss.backward()
+        optimizer.step()
+    if epoch % 2 == 1:
+        print(f"epoch: {epoch:3} loss: {loss.item():10.8f}")
+model.eval()
+window = data[-8:].tolist()
+for _ in range(3):
+    with torch.no_grad():
+        window.append(model(torch.tensor(window[-8:]).view(1, -1, 1)).item())
+print([round(value, 3) for value in window[-3:]])
 
-spectrum = torch.fft.rfft(data - data.mean())
-frequencies = torch.fft.rfftfreq(len(data), d=0.5)
-top = spectrum.abs().topk(2).indices
-print(spectrum.shape, spectrum.dtype, frequencies[top], torch.fft.irfft(spectrum, n=len(data)).sub(data - data.mean()).abs().max() < 1e-5)
-signal = torch.sin(2 * math.pi * 5 * torch.linspace(0, 1, 64))
-print(torch.fft.fft(signal).abs()[:8], torch.hann_window(6), torch.polar(torch.tensor(1.0), torch.tensor(0.5)))
 kernel = torch.exp(-torch.linspace(-2, 2, 5) ** 2)
 smooth = torch.nn.functional.conv1d(data.view(1, 1, -1), (kernel / kernel.sum()).view(1, 1, -1), padding=2).flatten()
 print(smooth[:4], smooth.std() < data.std())

@@ -40,14 +40,6 @@ for step in range(6):
     print(step, log_likelihood.mean())
 print(mus, sigmas, weights)
 
-mix = torch.distributions.Categorical(logits=torch.zeros(3))
-location = means.clone().requires_grad_()
-components = torch.distributions.Independent(torch.distributions.Normal(location, 0.5), 1)
-gmm = torch.distributions.MixtureSameFamily(mix, components)
-nll = -gmm.log_prob(points).mean()
-nll.backward()
-print(nll, location.grad)
-
 nearest = torch.cdist(points, points).fill_diagonal_(float("inf")).topk(5, largest=False).indices
 vote = labels[nearest].mode(dim=1).values
 print((vote == labels).float().mean(), nearest[0])

@@ -84,7 +84,7 @@ values, indices = similarity.topk(3)
 print(similarity, values, [vocab[i + 2] for i in indices])
 
 bag = nn.EmbeddingBag(10, 3, mode="mean")
-print(bag(torch.tensor([1, 2, 4, 5, 4, 3, 2, 9]), torch.tensor([0, 4])))
+print(bag, bag(torch.tensor([1, 2, 4, 5, 4, 3, 2, 9]), torch.tensor([0, 4])).detach())
 frozen = nn.Embedding.from_pretrained(torch.arange(6.0).view(3, 2))
 print(frozen(torch.tensor([[2, 0]])), frozen.weight.requires_grad)
 print(F.one_hot(torch.tensor([2, 0, 1]), num_classes=4))

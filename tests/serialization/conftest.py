@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import rushlight.nn  # noqa: F401  (enters Parameter and the layers in the table of what files hold)
 from rushlight.base.device import CPU
-from rushlight.core.public import Tensor
 from rushlight.core.tensor import array_of
-from rushlight.serialization import bridge, define_parameter_class, load, save
-from rushlight.serialization.globals import entry_value
-
-
-@pytest.fixture(scope="session", autouse=True)
-def parameter_class() -> type:
-    """What parameters become: nn's own class where it is there, else one that stands in for it."""
-    with contextlib.suppress(ImportError):
-        import rushlight.nn.parameter  # noqa: F401  (registers its class)
-    try:
-        return entry_value("torch.nn.parameter.Parameter")
-    except pickle.UnpicklingError:
-        define_parameter_class(Parameter)
-        return Parameter
-
-
-class Parameter(Tensor):
-    def __new__(cls, data: Any, requires_grad: bool = True) -> Any:
-        made = data.detach_alias()
-        made.__class__ = cls
-        return made.requires_grad_(requires_grad)
+from rushlight.serialization import bridge, load, save
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from rushlight import nn
 from rushlight.base.device import CPU, device
 from rushlight.base.dtypes import by_name
 from rushlight.core.generator import Generator
@@ -234,19 +235,32 @@ def test_numpy_arrays(saved, loaded):
 
 
 def test_registered_classes_are_written_under_torchs_names(tensor, saved, loaded):
-    class Identity:
+    class NonDynamicallyQuantizableLinear:  # a class of torch's that rushlight has no use for
         def __init__(self) -> None:
             self.scale = tensor([2.0])
 
-    register_global("torch.nn.modules.linear", "Identity", Identity)
-    layer = Identity()
+    name = "NonDynamicallyQuantizableLinear"
+    register_global("torch.nn.modules.linear", name, NonDynamicallyQuantizableLinear)
+    layer = NonDynamicallyQuantizableLinear()
     data = saved(layer)
     theirs = torch.load(io.BytesIO(data), weights_only=False)
-    assert type(theirs) is torch.nn.Identity and theirs.__dict__["scale"].tolist() == [2]
+    assert type(theirs) is getattr(torch.nn.modules.linear, name) and theirs.__dict__["scale"].tolist() == [2]
     again = loaded(data)
-    assert type(again) is Identity and again.scale.requires_grad is False
+    assert type(again) is NonDynamicallyQuantizableLinear and again.scale.requires_grad is False
     with pytest.raises(pickle.UnpicklingError, match="may not be called"):
-        loaded(_record(b"ctorch.nn.modules.linear\nIdentity\n)R."))
+        loaded(_record(f"ctorch.nn.modules.linear\n{name}\n)R.".encode()))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_whole_modules_in_every_protocol(protocol, form, saved, loaded):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Conv2d(1, 2, 3, padding="same"), nn.Upsample(scale_factor=2))
+    data = saved(model, pickle_protocol=protocol, **FORMATS[form])
+    theirs, ours = torch.load(io.BytesIO(data), weights_only=False), loaded(data, weights_only=False)
+    assert repr(theirs) == repr(ours) == repr(model) and type(theirs[0].weight) is torch.nn.Parameter
+    for name, value in model.state_dict().items():
+        assert theirs.state_dict()[name].tolist() == ours.state_dict()[name].tolist() == value.tolist()
+    assert theirs[2](torch.ones(1, 1, 4, 4)).shape == (1, 2, 4, 4)
 
 
 def _record(body: bytes) -> bytes:

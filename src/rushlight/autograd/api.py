@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight.autograd.engine import run_backward
 from rushlight.core.node import Edge, GradientEdge
-from rushlight.core.tensor import TensorBase, attach
+from rushlight.core.tensor import TensorBase, attach, is_tensor
 from rushlight.ops.creation import ones, zeros
 from rushlight.ops.shape import stack
 
@@ -120,7 +120,7 @@ def _backward(tensors: Any, grad_tensors: Any, retain_graph: bool | None, create
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         edges = [_input_edge(t, i) for i, t in enumerate(given)]
         for t in given:
-            if isinstance(t, TensorBase):
+            if is_tensor(t):
                 t.retain_grad()
     roots, cotangents = _starts(outputs, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph

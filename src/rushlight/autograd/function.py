@@ -24,8 +24,6 @@ from rushlight.ops.creation import zeros
 class FunctionCtx:
     """What `forward` can tell the graph, and `backward` can ask it."""
 
-    __slots__ = ()
-
     needs_input_grad: tuple[bool, ...]
     to_save: tuple[Any, ...]
     dirty: tuple[Any, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.autograd.api import grad
 from rushlight.autograd.grad_mode import enable_grad
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.creation import ones_like, zeros, zeros_like
 from rushlight.ops.shape import stack
 
@@ -135,7 +135,7 @@ def _rows(output: Any, inputs: tuple[Any, ...], create_graph: bool, strict: bool
 def _scalar(func: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any) -> Any:
         out = func(*args)
-        if not isinstance(out, TensorBase) or out.numel() != 1:
+        if not is_tensor(out) or out.numel() != 1:
             raise RuntimeError("The function given to hessian, hvp and vhp must return a single scalar Tensor")
         return out.reshape(())
 

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight.autograd.api import grad
 from rushlight.autograd.grad_mode import enable_grad, no_grad
 from rushlight.base.dtypes import COMPLEX, FLOATING
-from rushlight.core.tensor import TensorBase, array_of
+from rushlight.core.tensor import TensorBase, array_of, is_tensor
 from rushlight.ops.creation import as_tensor, zeros_like
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
@@ -217,7 +217,7 @@ def gradgradcheck(
 
     def gradient(*both: Any) -> Any:
         x = tuple(
-            a if not isinstance(a, TensorBase) or i not in wanted or a.requires_grad else a.detach().requires_grad_()
+            a if not is_tensor(a) or i not in wanted or a.requires_grad else a.detach().requires_grad_()
             for i, a in enumerate(both[:count])
         )
         with enable_grad():  # the central differences run without recording

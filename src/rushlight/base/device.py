@@ -29,7 +29,7 @@ class device:
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be a str such as 'cpu' or 'cuda:0', got {type!r}")
         kind, colon, number = type.partition(":")
-        if kind not in KNOWN_TYPES or (colon and not number.isdecimal()):
+        if kind not in KNOWN_TYPES or (colon and (not number.isdecimal() or (number[0] == "0" and number != "0"))):
             raise RuntimeError(
                 f"Invalid device string: {type!r}; expected one of {', '.join(KNOWN_TYPES)}, with an index as in 'cuda:0'"
             )
@@ -39,6 +39,8 @@ class device:
                     f"type (string) must not include an index because index was passed explicitly: {type}"
                 )
             index = int(number)
+        if index is not None and index < 0:
+            raise RuntimeError(f"Device index must not be negative, got {index}")
         key = (kind, index)
         found = _INTERNED.get(key)
         if found is None:

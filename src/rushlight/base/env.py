@@ -1,4 +1,7 @@
-"""Every environment variable rushlight reads, with its legal values; a wrong value is an error that lists them."""
+"""Every environment variable rushlight reads, with its legal values; a wrong value is an error that lists them.
+
+docs/env_vars.md is made from this table by tools/make_env_docs.py.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,9 @@ class Variable(NamedTuple):
 VARIABLES: Final = (
     Variable("RUSHLIGHT_STRICT_DEVICE", ("0", "1"), "0", "1: a device that is not there is an error, never emulated"),
     Variable("RUSHLIGHT_KERNELS", ("auto", "reference", "native"), "auto", "which CPU kernels run"),
-    Variable(
-        "RUSHLIGHT_RANDOM",
-        ("portable", "mkl"),
-        "portable",
-        "which of torch's two CPU streams dropout and "
-        "bernoulli_(p) follow: the portable one, or the one MKL builds use on Intel CPUs",
-    ),
-    Variable("TORCH_HOME", (), "", "folder that holds hub/checkpoints (default: ~/.cache/torch), shared with torch"),
+    Variable("TORCH_HOME", (), "", "folder that holds hub/checkpoints (default: torch in XDG_CACHE_HOME), shared with torch"),
+    Variable("XDG_CACHE_HOME", (), "~/.cache", "folder of caches, for where TORCH_HOME is not set"),
+    Variable("OMP_NUM_THREADS", (), "", "how many threads kernels may use (default: one for each available processor)"),
 )
 _BY_NAME: Final = {variable.name: variable for variable in VARIABLES}
 

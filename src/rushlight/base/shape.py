@@ -110,7 +110,7 @@ def shape_argument(args: tuple[Any, ...], operation: str) -> Shape:
     given: Any = args
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         given = args[0]
-    elif len(args) == 1 and isinstance(args[0], Iterable) and getattr(args[0], "ndim", 0):
+    elif len(args) == 1 and isinstance(args[0], Iterable) and getattr(args[0], "ndim", 0) > 0:
         given = args[0]
     try:
         return tuple([operator.index(n) for n in given])

@@ -6,6 +6,7 @@ import itertools
 import weakref
 from typing import Any, Final
 
+
 class HookDict(dict[int, Any]):
     """Hooks in the order of registration; a dict that can be weakly referenced."""
 

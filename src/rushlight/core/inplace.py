@@ -132,6 +132,7 @@ def check_writable(target: Any, operation: str, record: bool, exclusive: bool = 
     if (
         exclusive
         and array is not None
+        and array.size
         and 0 in array.strides
         and target._device.type != "meta"
         and any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape, strict=True))

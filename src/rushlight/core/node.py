@@ -182,7 +182,7 @@ class Node:
             for i, out in enumerate(outputs):
                 if out is value:
                     output_nr = i
-            if pack is not None:
+            if pack is not None and not hasattr(value, "_number"):  # a hook could write into a cached constant
                 kept.append(pack_tensor(self, value, output_nr, pack))
                 versions.append(-1)
             elif output_nr >= 0:

@@ -17,7 +17,8 @@ from rushlight.core.modes import STATE, local
 from rushlight.core.node import Meta, Node, node_class
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
-from rushlight.core.tensor import T, alias_array, array_of, wrap, wrap_hidden
+from rushlight.core.table import T
+from rushlight.core.tensor import alias_array, array_of, wrap, wrap_hidden
 
 # How `apply` treats the dtypes of the inputs from `promote_from` on.
 KEEP: Final = 0  # as they are: structural operations, indices
@@ -347,15 +348,23 @@ def overridden(op: Primitive, tensors: tuple[Any, ...], inplace: bool = False) -
         return False, None
     function, args, kwargs = call
     if inplace and not function.__name__.endswith("_"):
-        function = getattr(Tensor, function.__name__ + "_", None)
-        if function is None:
+        in_place = getattr(Tensor, function.__name__ + "_", None)
+        if in_place is None:
             return False, None
+        function = in_place
     return dispatch_function(function, tuple([number_of(arg) for arg in args]), kwargs, tensors)
 
 
 def number_of(arg: Any) -> Any:
     """The Python number that a cached constant stands for; any other argument itself."""
     return arg.__dict__.get("_number", arg) if type(arg) is Tensor and not arg._shape else arg
+
+
+def intercepted(function: Callable[..., Any], args: tuple[Any, ...], relevant: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Offer a call of a function that is made of several operations; asked only when one of these would be slow anyway."""
+    if local.function_modes or (local.torch_function and any(type(t) not in PLAIN for t in relevant)):
+        return dispatch_function(function, args, {}, relevant)
+    return False, None
 
 
 def dispatch_function(
@@ -369,7 +378,7 @@ def dispatch_function(
             if (
                 cls not in PLAIN
                 and cls not in types
-                and getattr(cls, "__torch_function__", None) is not disabled_torch_function
+                and getattr(cls, "__torch_function__", disabled_torch_function) is not disabled_torch_function
             ):
                 place = next((i for i, other in enumerate(types) if issubclass(cls, other)), len(types))
                 types.insert(place, cls)
@@ -384,7 +393,7 @@ def dispatch_function(
         if found is not NotImplemented:
             return True, found
     for cls in types:
-        found = cls.__torch_function__(function, tuple(types), args, kwargs)  # type: ignore[attr-defined]
+        found = cls.__torch_function__(function, tuple(types), args, kwargs)
         if found is not NotImplemented:
             return True, found
     if types:

@@ -29,7 +29,7 @@ from rushlight.ops.activation import (
     Softshrink,
     Threshold,
 )
-from rushlight.ops.checks import need_tensor, not_implemented
+from rushlight.ops.checks import need_tensor, not_implemented, refuse
 from rushlight.ops.common import Unary, methods, serve, write_out
 
 __all__ = ["celu", "celu_", "hardshrink", "prelu", "relu", "relu_", "selu", "selu_", "threshold", "threshold_"]
@@ -39,7 +39,7 @@ def activate(op: Unary, input: Any, inplace: bool = False, integers: bool = Fals
     """Apply an activation to a public function's argument. Complex numbers and most integers are refused, as in torch."""
     need_tensor(op.name, input)
     category = input._dtype.category
-    if category == COMPLEX or (category < FLOATING and not integers):
+    if category in (BOOL, COMPLEX) or (category < FLOATING and not integers):
         raise not_implemented(f"{op.name}_cpu", input._dtype)
     return apply_inplace(op, input) if inplace else apply1(op, input)
 
@@ -196,6 +196,7 @@ def prelu(input: Any, weight: Any) -> Any:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {input._dtype!r} and {weight._dtype!r}; convert the weight or the input"
         )
+    refuse("prelu_cpu", input, "bool integer complex")
     rank = len(input._shape)
     if len(weight._shape) > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._shape)}")

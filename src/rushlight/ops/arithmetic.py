@@ -18,7 +18,6 @@ from rushlight.ops.common import (
     binary,
     check_broadcast,
     inplace_operator,
-    inplace_unary,
     methods,
     operand,
     operator,
@@ -176,6 +175,9 @@ class Remainder(Binary):
     def forward(self, k: Any, *arrays: Any) -> Any:
         _integers_or_floats(f"{self.name}_cpu", arrays[0])
         return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return self.forward(k, *arrays)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return inputs if needs[1] else (None, None)
@@ -449,12 +451,21 @@ serve(FloorDivide, floor_divide)
 serve(Remainder, remainder)
 serve(Fmod, fmod)
 serve(Neg, neg)
+
+
+def neg_(self: Any) -> Any:
+    """`neg` in place."""
+    if self._dtype.category == BOOL:
+        return neg(self)  # the error
+    return apply_inplace(NEG, self)
+
+
 multiply, subtract, negative, divide = mul, sub, neg, div
 methods(
     add, sub, mul, div, neg, true_divide, floor_divide, remainder, fmod, positive, add_, sub_, mul_, div_, true_divide_,
     floor_divide_, remainder_, fmod_,
     multiply=mul, subtract=sub, negative=neg, divide=div, multiply_=mul_, subtract_=sub_, divide_=div_,
-    neg_=inplace_unary(NEG), negative_=inplace_unary(NEG),
+    neg_=neg_, negative_=neg_,
 )  # fmt: skip
 fill(
     add=operator(ADD),

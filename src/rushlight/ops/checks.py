@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from rushlight.base.dtypes import FLOATING, INTEGER, dtype, get_default_dtype, with_scalar
+from rushlight.base.dtypes import FLOATING, HALF, INTEGER, dtype, get_default_dtype, with_scalar
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import (
     Binary,
@@ -45,6 +45,17 @@ def not_implemented(operation: str, d: dtype) -> NotImplementedError:
     """The error for a dtype that an operation does not know."""
     cure = "convert it first, for example with x.float()" if d.category <= INTEGER else "convert it to another dtype first"
     return NotImplementedError(f"\"{operation}\" not implemented for '{kind_name(d)}': {cure}")
+
+
+def refuse(operation: str, t: Any, kinds: str) -> None:
+    """Refuse dtypes that torch has no kernel for; `kinds` names them: some of bool, integer, half and complex."""
+    category = t._dtype.category
+    if category == FLOATING:
+        found = "half" if t._dtype in HALF else "float"
+    else:
+        found = "bool" if category < INTEGER else "integer" if category == INTEGER else "complex"
+    if found in kinds.split():
+        raise not_implemented(operation, t._dtype)
 
 
 def need_floating(operation: str, t: Any) -> None:

@@ -14,7 +14,7 @@ from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
-from rushlight.core.tensor import TensorBase, attach, wrap
+from rushlight.core.tensor import TensorBase, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
@@ -218,7 +218,7 @@ def write_out(out: Any, result: Any, operation: str) -> Any:
 
     Raises `RuntimeError` when gradients are wanted (as torch) or the result's dtype can't be cast to that of `out`.
     """
-    if not isinstance(out, TensorBase):
+    if not is_tensor(out):
         raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if result._requires_grad or out._requires_grad:
         raise RuntimeError(

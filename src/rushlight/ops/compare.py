@@ -20,7 +20,7 @@ from rushlight.base.dtypes import (
 from rushlight.core.primitive import COMMON, Primitive, apply1, apply2
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, array_of, is_tensor
-from rushlight.ops.checks import kind_name, need_tensor
+from rushlight.ops.checks import kind_name, need_tensor, refuse
 from rushlight.ops.common import (
     Binary,
     Number,
@@ -254,6 +254,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     else:
         need_tensor("isin", test_elements, "test_elements")
         a, b = _as_tensor(elements, test_elements), test_elements
+    for t in (a, b):
+        refuse("isin", t, "bool complex")
     result = apply2(Isin(assume_unique, invert), a, b)
     return result if out is None else write_out(out, result, "isin")
 

@@ -16,11 +16,12 @@ import operator
 import warnings
 from typing import Any, Final
 
+from rushlight.base.dtypes import int64
 from rushlight.base.shape import Shape
 from rushlight.core.modes import local
 from rushlight.core.primitive import SAME, Primitive, apply2, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, refuse
 from rushlight.ops.pad import constant_pad_nd
 from rushlight.ops.view import squeeze, unsqueeze
 
@@ -257,6 +258,7 @@ def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
         raise RuntimeError(
             f"Expected {nd + 1}D (unbatched) or {nd + 2}D (batched) input to {name}, but got input of size: {list(x._shape)}"
         )
+    refuse(f"{name}_cpu", x, "bool")
     if x._dtype is not w._dtype and local.plain:
         raise RuntimeError(
             f"expected scalar type {kind_name(x._dtype)} but found {kind_name(w._dtype)}: {name} got an input of "
@@ -310,6 +312,8 @@ def _run(op: Convolution, x: Any, w: Any, bias: Any, nd: int, name: str) -> Any:
     if len(x._shape) == nd + 1:
         return squeeze(_run(op, unsqueeze(x, 0), w, bias, nd, name), 0)
     _check_sizes(op, x._shape, w._shape, bias, name)
+    if x._dtype is not int64 and (op.transposed or max(op.dilation, default=1) > 1):
+        refuse(f"{name}_cpu", x, "integer")
     return apply2(op, x, w) if bias is None else applyn(op, (x, w, bias))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.primitive import SAME, Primitive, apply1, apply2
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, refuse
 from rushlight.ops.grids import triu_indices
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
@@ -105,6 +105,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_eucl
     for name, x in (("X1", x1), ("X2", x2)):
         if x._dtype.category != FLOATING:
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {kind_name(x._dtype)}")
+        refuse("cdist", x, "half")
         if len(x._shape) < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {len(x._shape)}D")
     if x1._shape[-1] != x2._shape[-1]:
@@ -123,6 +124,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_eucl
 
 def pdist(input: Any, p: float = 2) -> Any:
     """The p-norm distance of every pair of rows of `input` [N, M]: [N * (N - 1) / 2]."""
+    refuse("pdist", input, "half")
     if len(input._shape) != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {len(input._shape)}D")
     if input._dtype.category != FLOATING:
@@ -147,6 +149,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {kind_name(x1._dtype)}: convert with x.float()"
         )
+    for x in (x1, x2):
+        refuse("cosine_similarity", x, "complex")
     if x1._shape != x2._shape:
         shape = broadcast_shapes(x1._shape, x2._shape)
         x1, x2 = x1.expand(shape), x2.expand(shape)

@@ -25,7 +25,7 @@ def _prepared(operation: str, input: Any, p: float) -> None:
     if not isinstance(input, TensorBase):
         raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
 def _noise(operation: str, input: Any, kernel: str, parameters: dict[str, float], per_channel: bool) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from rushlight.core.modes import STATE
+from rushlight.core.primitive import PLAIN, intercepted
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.matmul import bmm
 from rushlight.ops.view import diagonal, movedim, permute, reshape
@@ -36,6 +38,10 @@ def einsum(equation: Any, *operands: Any) -> Any:
     for letters. Raises `RuntimeError` when the letters do not fit the operands.
     """
     equation, tensors = _with_letters(equation, operands)
+    if STATE.busy or any(type(t) not in PLAIN for t in tensors):
+        handled, found = intercepted(einsum, (equation, *tensors), tuple(tensors))
+        if handled:
+            return found
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = [_label(i, tensor, part) for i, (tensor, part) in enumerate(zip(tensors, _parts(left, len(tensors)), strict=True))]
     output = _output_labels(left, right if arrow else None, terms)
@@ -147,7 +153,7 @@ def _contract(a: _Term, b: _Term, keep: set[Any]) -> _Term:
         summed = _Term(other.tensor.sum(other.labels.index(label)), [x for x in other.labels if x != label])
         squeezed = _Term(thin.tensor.squeeze(thin.labels.index(label)), [x for x in thin.labels if x != label])
         return _contract(squeezed if thin is a else summed, summed if thin is a else squeezed, keep)
-    if wide:
+    if wide or all(label in keep for label in both):  # nothing is summed
         return _multiply(a, b, keep)
     batch = [label for label in both if label in keep]
     summed_labels = [label for label in both if label not in keep]

@@ -9,7 +9,7 @@ from rushlight.core.inplace import apply_update
 from rushlight.core.modes import Override
 from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, refuse
 
 __all__ = ["embedding", "embedding_renorm_"]
 
@@ -138,6 +138,7 @@ def embedding(
 
 def embedding_renorm_(weight: Any, indices: Any, max_norm: float, norm_type: float = 2.0) -> Any:
     """Scale down, in place and unrecorded, the rows at `indices` whose `norm_type`-norm exceeds `max_norm`; returns `weight`."""
+    refuse("embedding_renorm_", weight, "bool integer")
     with Override(grad=False):
         apply_update(EmbeddingRenorm(float(max_norm), float(norm_type)), (weight, indices), (0,))
     return weight

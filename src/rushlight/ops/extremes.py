@@ -12,7 +12,7 @@ from rushlight.base.return_types import return_type
 from rushlight.base.shape import Shape, normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_real, need_tensor, numpy_names
+from rushlight.ops.checks import need_real, need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.reduce import Reduction, delivered, dims_of, keep_reduced
 from rushlight.ops.where import maximum, minimum
@@ -263,7 +263,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False, out: A
 
 def _where_extreme(cls: type[Argmax], input: Any, dim: int | None, keepdim: bool, out: Any) -> Any:
     need_tensor(cls.name, input)
-    need_real(cls.name, input)
+    refuse(cls.name, input, "bool complex")
     d = None if dim is None else normalize_dim(dim, len(input._shape), cls.name)
     return delivered(apply1(cls(d, keepdim), input), out, cls.name)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.dtypes import FLOATING, INTEGER
+from rushlight.base.dtypes import BOOL, FLOATING, INTEGER
 from rushlight.base.shape import broadcast_shapes
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON, Primitive, apply2, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name, need_tensor, not_implemented
+from rushlight.ops.checks import kind_name, need_tensor, not_implemented, refuse
 from rushlight.ops.common import Binary, methods, serve, write_out
 
 __all__ = ["addcdiv", "addcmul", "lerp"]
@@ -146,6 +146,8 @@ def _three(operation: str, *tensors: Any) -> tuple[Any, ...]:
     for name, t in zip(("input", "tensor1", "tensor2"), tensors, strict=True):
         need_tensor(operation, t, name)
     broadcast_shapes(*[t._shape for t in tensors])
+    if all(t._dtype.category == BOOL for t in tensors):
+        refuse(f"{operation}_cpu_out", tensors[0], "bool")
     return tensors
 
 

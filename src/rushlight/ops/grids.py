@@ -9,13 +9,25 @@ import numpy as np
 
 from rushlight.base.dtypes import INTEGER, dtype, float16, float32, float64, int64
 from rushlight.base.layout import strided
+from rushlight.base.shape import Size
+from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.core.primitive import Primitive, apply2
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import refuse
 from rushlight.ops.common import check_broadcast, serve
 from rushlight.ops.factory import Fill, deliver, finished, offered, placement, upload
 from rushlight.ops.shape import stack
 
-__all__ = ["cartesian_prod", "combinations", "complex", "meshgrid", "polar", "tril_indices", "triu_indices"]
+__all__ = ["broadcast_shapes", "cartesian_prod", "combinations", "complex", "meshgrid", "polar", "tril_indices", "triu_indices"]
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that tensors of these shapes (or, for one dimension, sizes) broadcast to; RuntimeError where they do not fit.
+
+    >>> broadcast_shapes((3, 1), 4)
+    torch.Size([3, 4])
+    """
+    return Size(common_shape(*[(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]))
 
 
 class Complex(Primitive):
@@ -87,6 +99,7 @@ def complex(real: Any, imag: Any, *, out: Any = None) -> Any:
 def polar(abs: Any, angle: Any, *, out: Any = None) -> Any:
     """The complex tensor of absolute value `abs` and angle `angle` in radians."""
     _parts("polar", abs, angle)
+    refuse("polar_cpu", abs, "half")
     return deliver(apply2(Polar(), abs, angle), out, "polar")
 
 

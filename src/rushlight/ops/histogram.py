@@ -11,7 +11,7 @@ from rushlight.base.return_types import histogramdd as histogramdd_result
 from rushlight.base.shape import normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_floating, need_real, need_tensor, not_implemented
+from rushlight.ops.checks import need_real, need_tensor, not_implemented, refuse
 from rushlight.ops.common import methods, serve
 from rushlight.ops.creation import linspace
 from rushlight.ops.extremes import named
@@ -100,7 +100,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0, *, out: Any = None) -> Any:
     """Counts in `bins` equal bins from `min` to `max` (both 0: of the data), in the dtype of `input`."""
     need_tensor("histc", input)
-    need_floating("histogram_cpu", input)
+    refuse("histogram_cpu", input, "bool integer complex")
     return delivered(apply1(Histc(int(bins), min, max), input), out, "histc")
 
 
@@ -111,7 +111,7 @@ def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, d
     Returns a named tuple `(hist, bin_edges)`; with `density` the integral over the range is 1.
     """
     need_tensor("histogram", input)
-    need_floating("histogram_cpu", input)
+    refuse("histogram_cpu", input, "bool integer complex" if isinstance(bins, TensorBase) or range else "bool integer half complex")
     edges = _edges(input, bins, range)
     values = input.reshape(-1)
     counts = _counts(edges, values, None if weight is None else weight.reshape(-1))
@@ -165,7 +165,7 @@ def histogramdd(input: Any, bins: Any, *, range: Any = None, weight: Any = None,
     bins: a number, a number for each dimension, or a tensor of edges for each; range: low and high of each, one list.
     """
     need_tensor("histogramdd", input)
-    need_floating("histogram_cpu", input)
+    refuse("histogram_cpu", input, "bool integer half complex")
     points = input.reshape(-1, input._shape[-1])
     rank = points._shape[1]
     each = [bins] * rank if isinstance(bins, int) else list(bins)
@@ -220,6 +220,7 @@ def _slices(operation: str, input: Any, dim: int | None) -> int | None:
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """`unique`, merging only equal neighbours and keeping the order."""
     need_tensor("unique_consecutive", input)
+    refuse("unique", input, "complex")
     d = _slices("unique_consecutive", input, dim)
     found = apply_multi(UniqueConsecutive(bool(return_inverse), bool(return_counts), d), (input,))
     return found[0] if len(found) == 1 else tuple(found)

@@ -15,12 +15,14 @@ import numpy as np
 from rushlight.base.dtypes import BOOL, FLOATING, uint8
 from rushlight.base.shape import Shape
 from rushlight.core.inplace import apply_inplace
-from rushlight.core.primitive import Primitive, applyn
+from rushlight.core.modes import STATE
+from rushlight.core.primitive import PLAIN, Primitive, apply_view, applyn, intercepted
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import Number, methods, serve
 from rushlight.ops.from_data import as_tensor
-from rushlight.ops.view import Alias, Select, Slice, Unsqueeze, apply_view, expand, reshape
+from rushlight.ops.view import expand, reshape
+from rushlight.ops.view_rules import Alias, Select, Slice, Unsqueeze
 
 __all__ = ["index_put", "take_along_dim"]
 
@@ -132,7 +134,7 @@ def _as_items(key: Any) -> list[Any]:
 
 def _index_tensor(entry: Any, like: Any) -> Any:
     """A list, a range or an ndarray in an index as a tensor."""
-    found = as_tensor(entry, device=like._device) if not isinstance(entry, TensorBase) else entry
+    found: Any = entry if isinstance(entry, TensorBase) else as_tensor(entry, device=like._device)
     if found._dtype.category >= FLOATING:
         if found.numel() == 0 and not isinstance(entry, TensorBase):
             return found.long()
@@ -258,8 +260,16 @@ def _masks_to_integers(pattern: Pattern, tensors: list[Any]) -> tuple[Pattern, l
     return tuple(out_pattern), out_tensors
 
 
+def _tensors_in(value: Any) -> tuple[Any, ...]:
+    return tuple([x for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, TensorBase)])
+
+
 def getitem(self: Any, key: Any) -> Any:
     """`self[key]`: a view where the key has no index tensors, else a copy."""
+    if STATE.busy or type(self) not in PLAIN:
+        handled, found = intercepted(TensorBase.__getitem__, (self, key), (self, *_tensors_in(key)))
+        if handled:
+            return found
     kind = type(key)
     if kind is int:
         if not self._shape:
@@ -277,6 +287,10 @@ def getitem(self: Any, key: Any) -> Any:
 
 def setitem(self: Any, key: Any, value: Any) -> None:
     """`self[key] = value`, in place; `value` is broadcast and cast."""
+    if STATE.busy or type(self) not in PLAIN:
+        handled, _ = intercepted(TensorBase.__setitem__, (self, key, value), (self, *_tensors_in(key), *_tensors_in(value)))
+        if handled:
+            return
     if not isinstance(value, (TensorBase, *Number)):
         value = as_tensor(value, dtype=self._dtype, device=self._device)
     view, pattern, tensors = resolve(self, key)

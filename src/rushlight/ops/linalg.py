@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.base.dtypes import bool_
 from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.primitive import SAME, Primitive, apply2
-from rushlight.ops.checks import need_tensor
+from rushlight.ops.checks import need_tensor, not_implemented, refuse
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.factor import (
     cholesky,
@@ -46,6 +47,8 @@ class Cross(Primitive):
         self.dim = dim
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind == "b":
+            raise not_implemented("cross", bool_)
         return k.cross(arrays[0], arrays[1], self.dim)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -95,7 +98,9 @@ def cross(input: Any, other: Any, dim: int | None = None, *, out: Any = None) ->
 
 def matrix_power(input: Any, n: int, *, out: Any = None) -> Any:
     """Square matrices to the integer power `n`: the identity for 0, of the inverse for negative ones."""
-    need_square("linalg.matrix_power", input)
+    need_tensor("linalg_matrix_power", input)
+    if len(input._shape) < 2 or input._shape[-1] != input._shape[-2]:
+        need_square("linalg.matrix_power", input)
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"linalg_matrix_power(): argument 'n' must be int, not {type(n).__name__}")
     result = _power(input, n)
@@ -106,6 +111,7 @@ def _power(a: Any, n: int) -> Any:
     if n == 0:
         return a.clone().copy_(a.new_ones(a._shape[-1]).diag().expand(a._shape))
     if n < 0:
+        need_square("linalg.matrix_power", a)
         return _power(inv(a), -n)
     if n == 1:
         return a.clone()
@@ -184,6 +190,7 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix of a vector: powers N - 1 down to 0 in its columns, or upwards when `increasing`."""
     need_tensor("vander", x, "x")
+    refuse("linalg.vander", x, "bool half")
     if len(x._shape) != 1:
         raise RuntimeError(f"x must be a one-dimensional tensor, got shape {list(x._shape)}.")
     size = x._shape[0] if N is None else N
@@ -198,6 +205,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 
 def vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     """The sum of conj(x) * y over `dim`; the other dimensions broadcast."""
+    for name, t in (("x", x), ("y", y)):
+        need_tensor("linalg_vecdot", t, name)
+        refuse("linalg.vecdot", t, "bool integer")
     result = (x.conj() * y).sum(dim)
     return result if out is None else write_out(out, result, "linalg.vecdot")
 

@@ -23,12 +23,12 @@ def need_matrix(operation: str, t: Any, argument: str = "A") -> None:
 def need_linear_dtype(operation: str, t: Any, low_precision: bool = False) -> None:
     """Refuse integers and, unless `low_precision`, float16 and bfloat16."""
     if t._dtype.category < FLOATING:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{operation}: Expected a floating point or complex tensor as input. Got {kind_name(t._dtype)}; convert it "
             "first, for example with x.float()"
         )
     if not low_precision and t._dtype in HALF:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{operation}: Low precision dtypes not supported. Got {kind_name(t._dtype)}; convert it first, for example "
             "with x.float()"
         )

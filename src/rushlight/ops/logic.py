@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.dtypes import INTEGER
+from rushlight.base.dtypes import FROM_NUMPY, INTEGER
 from rushlight.core.primitive import COMMON, Primitive, apply1
 from rushlight.core.table import fill
 from rushlight.ops.checks import need_tensor, not_implemented
@@ -136,6 +136,8 @@ class BitwiseNot(Primitive):
     differentiable = False
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind not in "iub":
+            raise not_implemented("bitwise_not_cpu", FROM_NUMPY[arrays[0].dtype])
         return k.bitwise_not(arrays[0])
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from rushlight.base.dtypes import BOOL
 from rushlight.base.shape import Shape, broadcast_shapes
 from rushlight.core.inplace import apply_inplace
-from rushlight.core.primitive import SAME, Primitive, apply2, applyn
+from rushlight.core.modes import STATE
+from rushlight.core.primitive import PLAIN, SAME, Primitive, apply1, apply2, applyn, intercepted
 from rushlight.core.table import fill
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.common import methods, operand, serve, write_out
-from rushlight.ops.view import Reshape, apply_view, expand, reshape, squeeze, transpose, unsqueeze
+from rushlight.ops.view import expand, reshape, squeeze, transpose, unsqueeze
+from rushlight.ops.view_rules import Reshape
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "matmul", "mm", "mv", "outer",
@@ -286,6 +289,10 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
 
 
 def _matmul(a: Any, b: Any) -> Any:
+    if STATE.busy or type(a) not in PLAIN or type(b) not in PLAIN:
+        handled, found = intercepted(matmul, (a, b), (a, b))
+        if handled:
+            return found
     m, n = len(a._shape), len(b._shape)
     if m == 0 or n == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
@@ -303,7 +310,7 @@ def _matmul(a: Any, b: Any) -> Any:
     _check_matrices("matmul", a, b)
     if n == 2:  # one matrix for the whole batch: one large product
         rows = reshape(a, (prod(a._shape[:-1]), a._shape[-1]))
-        return apply_view(UnsafeView((*a._shape[:-1], b._shape[-1])), apply2(MM, rows, b))
+        return apply1(UnsafeView((*a._shape[:-1], b._shape[-1])), apply2(MM, rows, b))
     try:
         batch = broadcast_shapes(a._shape[:-2], b._shape[:-2])
     except RuntimeError:
@@ -311,7 +318,7 @@ def _matmul(a: Any, b: Any) -> Any:
     size = prod(batch)
     left = reshape(expand(a, (*batch, *a._shape[-2:])), (size, *a._shape[-2:]))
     right = reshape(expand(b, (*batch, *b._shape[-2:])), (size, *b._shape[-2:]))
-    return apply_view(UnsafeView((*batch, a._shape[-2], b._shape[-1])), apply2(BMM, left, right))
+    return apply1(UnsafeView((*batch, a._shape[-2], b._shape[-1])), apply2(BMM, left, right))
 
 
 def _add_product(op: Primitive, c: Any, a: Any, b: Any, shape: Shape, out: Any) -> Any:
@@ -352,14 +359,18 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out:
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """`beta * input + alpha * outer(vec1, vec2)`."""
-    product = outer(vec1, vec2) * alpha if alpha != 1 else outer(vec1, vec2)
+    product = outer(vec1, vec2)
+    if product._dtype.category == BOOL:
+        beta, alpha = bool(beta), bool(alpha)
+    product = product * alpha if alpha != 1 else product
     result = product if beta == 0 else product + (input if beta == 1 else input * beta)
     return result if out is None else write_out(out, result, "addr")
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """`beta * input + alpha * (batch1 @ batch2).sum(0)`."""
-    product = bmm(batch1, batch2).sum(0)
+    product = bmm(batch1, batch2)
+    product = product.sum(0, dtype=product._dtype)
     product = product if alpha == 1 else product * alpha
     result = product if beta == 0 else product + (input if beta == 1 else input * beta)
     return result if out is None else write_out(out, result, "addbmm")
@@ -387,7 +398,7 @@ def addmv_(self: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
 
 def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     """Products of `a` and `b` summed over pairs of dimensions: the last and first `dims`, or two lists of dimensions."""
-    if isinstance(dims, TensorBase):
+    if is_tensor(dims):
         dims = dims.tolist()
     if isinstance(dims, int):
         if dims < 0:
@@ -400,7 +411,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     for x, y in zip(left, right, strict=True):
         if a._shape[x] != b._shape[y]:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a._shape[x]} in dim {x} and second has size {b._shape[y]} in dim {y}"
+                f"contracted dimensions need to match, but first has size {a._shape[x]} in dim {x} and second has size "
+                f"{b._shape[y]} in dim {y}"
             )
     free_a, free_b = [d for d in range(m) if d not in left], [d for d in range(n) if d not in right]
     common = prod(a._shape[d] for d in left)

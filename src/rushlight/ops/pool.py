@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.dtypes import FLOATING
+from rushlight.base.dtypes import int64
 from rushlight.base.shape import Shape
 from rushlight.core.modes import local
 from rushlight.core.primitive import apply1, apply2, apply_multi, wants_grad
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import not_implemented
+from rushlight.ops.checks import refuse
 from rushlight.ops.common import serve
 from rushlight.ops.pooling import (
     AdaptiveAvgPool2d,
@@ -70,6 +70,7 @@ def _check_map(input: Any, nd: int, operation: str) -> None:
             f"{operation}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
             f"{list(shape)}"
         )
+    refuse(operation, input, "bool complex")
 
 
 def _windows(
@@ -135,6 +136,8 @@ def max_pool1d(
     """The maximum over windows of the last dimension of `input` [N, C, L] or [C, L]; see `max_pool2d`."""
     kernel, steps, pads, gaps = _windows(input, 1, kernel_size, stride, padding, dilation, ceil_mode, "max_pool1d")
     windows = (_flat(kernel, 1), _flat(steps, 1), _flat(pads, 0), _flat(gaps, 1))
+    if not return_indices:
+        refuse("max_pool1d_impl", input, "integer")
     found = _max_pool(unsqueeze(input, -2), 2, windows, ceil_mode, return_indices)
     return (squeeze(found[0], -2), squeeze(found[1], -2)) if return_indices else squeeze(found, -2)
 
@@ -183,6 +186,7 @@ def avg_pool1d(
 ) -> Any:
     """The average over windows of the last dimension of `input` [N, C, L] or [C, L]; see `avg_pool2d`."""
     kernel, steps, pads, _ = _windows(input, 1, kernel_size, stride, padding, 1, ceil_mode, "avg_pool1d")
+    _no_small_integers("avg_pool2d", input)
     op = AvgPool2d(_flat(kernel, 1), _flat(steps, 1), _flat(pads, 0), bool(ceil_mode), bool(count_include_pad), None)
     return squeeze(apply1(op, unsqueeze(input, -2)), -2)
 
@@ -221,7 +225,14 @@ def _avg_pool(
     kernel, steps, pads, _ = _windows(input, nd, kernel_size, stride, padding, 1, ceil_mode, operation)
     if divisor == 0:
         raise RuntimeError(f"divisor must be not zero: {operation} got divisor_override=0")
+    _no_small_integers(operation, input)
     return apply1(cls(kernel, steps, pads, bool(ceil_mode), bool(with_pad), divisor), input)
+
+
+def _no_small_integers(operation: str, input: Any) -> None:
+    """Refuse integers but int64, as torch's averages do."""
+    if input._dtype is not int64:
+        refuse(operation, input, "integer")
 
 
 def _wanted(input: Any, nd: int, output_size: Any, operation: str) -> Shape:
@@ -252,8 +263,7 @@ def _wanted(input: Any, nd: int, output_size: Any, operation: str) -> Shape:
 def _adaptive_avg(input: Any, wanted: Shape) -> Any:
     if all(size == 1 for size in wanted):
         return input.mean(tuple(range(-1, -len(wanted) - 1, -1)), True)
-    if input._dtype.category < FLOATING:
-        raise not_implemented(f"adaptive_avg_pool{len(wanted)}d", input._dtype)
+    refuse(f"adaptive_avg_pool{len(wanted)}d", input, "bool integer complex")
     return apply1((AdaptiveAvgPool2d if len(wanted) == 2 else AdaptiveAvgPool3d)(wanted), input)
 
 
@@ -276,18 +286,21 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
 def adaptive_max_pool1d(input: Any, output_size: Any) -> tuple[Any, Any]:
     """Maxima of the last dimension of `input` over `output_size` windows that cover it, and their positions."""
     wanted = _wanted(input, 1, output_size, "adaptive_max_pool1d")
+    refuse("adaptive_max_pool2d", input, "bool integer complex")
     values, at = apply_multi(AdaptiveMaxPool2d(_flat(wanted, 1)), (unsqueeze(input, -2),))
     return squeeze(values, -2), squeeze(at, -2)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima of `input` [N, C, H, W] or [C, H, W] over windows that divide each map into `output_size` parts."""
+    refuse("adaptive_max_pool2d", input, "bool integer complex")
     found = apply_multi(AdaptiveMaxPool2d(_wanted(input, 2, output_size, "adaptive_max_pool2d")), (input,))
     return found if return_indices else found[0]
 
 
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima of `input` [N, C, D, H, W] or [C, D, H, W] over windows that divide each map into `output_size` parts."""
+    refuse("adaptive_max_pool3d", input, "bool integer complex")
     found = apply_multi(AdaptiveMaxPool3d(_wanted(input, 3, output_size, "adaptive_max_pool3d")), (input,))
     return found if return_indices else found[0]
 

@@ -6,7 +6,18 @@ import cmath
 import math
 from typing import Any
 
-from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, with_scalar
+from rushlight.base.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    can_cast,
+    complex128,
+    dtype,
+    float64,
+    int64,
+    with_scalar,
+)
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import apply1
 from rushlight.core.table import fill
@@ -197,7 +208,13 @@ def _rpow_operator(a: Any, other: Any) -> Any:
 def pow_(self: Any, exponent: Any) -> Any:
     """`pow` in place."""
     if isinstance(exponent, Number):
-        _promoted(self, exponent)
+        of = _promoted(self, exponent)._dtype
+        result = int64 if of.category == BOOL else of
+        if not can_cast(result, self._dtype):
+            raise RuntimeError(
+                f"pow_(): result type {result!r} can't be cast to the desired output type {self._dtype!r}; use pow, or convert "
+                "the tensor first"
+            )
         return apply_inplace(PowNumber(exponent), self)
     need_tensor("pow_", exponent, "exponent")
     check_broadcast(self, exponent)

@@ -11,7 +11,7 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING, bool_, dtype
 from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_argument
 from rushlight.core.primitive import COMMON_FLOAT, Primitive, apply1
-from rushlight.ops.checks import kind_name, need_tensor, numpy_names
+from rushlight.ops.checks import kind_name, need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.creation import eye
 from rushlight.ops.view import expand, reshape
@@ -84,6 +84,9 @@ class SumAll(Sum):
     __slots__ = ()
     node_name = "SumBackward0"
 
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return sum, tensors, {} if self.dtype is None else {"dtype": self.dtype}
+
 
 class Mean(TypedReduction):
     """The arithmetic mean over some dimensions."""
@@ -110,6 +113,9 @@ class MeanAll(Mean):
 
     __slots__ = ()
     node_name = "MeanBackward0"
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return mean, tensors, {} if self.dtype is None else {"dtype": self.dtype}
 
 
 class Nansum(TypedReduction):
@@ -282,6 +288,8 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype |
     """The sum over `dim` with NaN counted as 0."""
     if names:
         dim, keepdim = numpy_names("nansum", names, dim, keepdim)
+    need_tensor("nansum", input)
+    refuse("nansum_cpu", input, "complex")
     return delivered(apply1(Nansum(dims_of("nansum", input, dim), keepdim, dtype), input), out, "nansum")
 
 
@@ -305,6 +313,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype 
     if names:
         dim, keepdim = numpy_names("nanmean", names, dim, keepdim)
     need_tensor("nanmean", input)
+    refuse("nanmean_cpu", input, "complex")
     if input._dtype.category < FLOATING:
         raise RuntimeError(
             f"nanmean(): expected input to have floating point or complex dtype but got {kind_name(input._dtype)}"
@@ -341,14 +350,16 @@ def all(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None, 
     """Whether every element over `dim` is non-zero; bool (uint8 for uint8)."""
     if names:
         dim, keepdim = numpy_names("all", names, dim, keepdim)
-    return delivered(apply1(AllTrue(dims_of("all", input, dim), keepdim), input), out, "all")
+    dims = () if dim == () or dim == [] else dims_of("all", input, dim)
+    return delivered(apply1(AllTrue(dims, keepdim), input), out, "all")
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None, **names: Any) -> Any:
     """Whether some element over `dim` is non-zero; bool (uint8 for uint8)."""
     if names:
         dim, keepdim = numpy_names("any", names, dim, keepdim)
-    return delivered(apply1(AnyTrue(dims_of("any", input, dim), keepdim), input), out, "any")
+    dims = () if dim == () or dim == [] else dims_of("any", input, dim)
+    return delivered(apply1(AnyTrue(dims, keepdim), input), out, "any")
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:

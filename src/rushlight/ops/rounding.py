@@ -310,6 +310,7 @@ def frac(input: Any, *, out: Any = None) -> Any:
 def frac_(self: Any) -> Any:
     """`frac` in place."""
     need_floating("frac_cpu", self)
+    need_real("frac_cpu", self)
     return apply_inplace(FRAC, self)
 
 

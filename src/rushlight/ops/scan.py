@@ -10,7 +10,7 @@ from rushlight.base.return_types import cummin as cummin_result
 from rushlight.base.shape import normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply2, apply_multi
-from rushlight.ops.checks import need_real, need_tensor, not_implemented, numpy_names
+from rushlight.ops.checks import need_real, need_tensor, not_implemented, numpy_names, refuse
 from rushlight.ops.common import methods, serve
 from rushlight.ops.extremes import named
 from rushlight.ops.reduce import delivered, without_each
@@ -119,7 +119,15 @@ class Logcumsumexp(Primitive):
         return (inputs[0],)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(LogcumsumexpBackward(self.dim), g, saved[0])
+        x = saved[0]
+        if x._dtype.category == FLOATING:
+            return apply2(LogcumsumexpBackward(self.dim), g, x)
+        if not x._shape:
+            return g
+        moved = x.movedim(self.dim, -1)
+        total = apply1(Logcumsumexp(len(moved._shape) - 1), moved)
+        shares = (moved.unsqueeze(-1) - total.unsqueeze(-2)).exp().triu().conj()
+        return (g.movedim(self.dim, -1).unsqueeze(-2) * shares).sum(-1).movedim(-1, self.dim)
 
 
 class LogcumsumexpBackward(Primitive):
@@ -195,7 +203,7 @@ def cumprod(input: Any, dim: Any = None, *, dtype: dtype | None = None, out: Any
 def logcumsumexp(input: Any, dim: Any = None, *, out: Any = None, **names: Any) -> Any:
     """`log(cumsum(exp(input)))` along `dim`, without overflow."""
     d = _dim("logcumsumexp", input, dim, names)
-    if input._dtype.category != FLOATING:
+    if input._dtype.category < FLOATING:
         raise not_implemented("logcumsumexp_out_cpu", input._dtype)
     return delivered(apply1(Logcumsumexp(d), input), out, "logcumsumexp")
 
@@ -223,13 +231,21 @@ def _dim(operation: str, input: Any, dim: Any, names: dict[str, Any]) -> int:
     return normalize_dim(dim, len(input._shape), operation)
 
 
+def _check_scan_in_place(operation: str, self: Any, wanted: dtype | None) -> None:
+    refuse(operation, self, "bool")
+    if wanted is not None and wanted is not self._dtype:
+        raise RuntimeError(f"Bad in-place call: input tensor dtype {self._dtype!r} and output tensor dtype {wanted!r} should match")
+
+
 def cumsum_(self: Any, dim: int, *, dtype: dtype | None = None) -> Any:
     """`cumsum` in place."""
+    _check_scan_in_place("cumsum_out_cpu", self, dtype)
     return apply_inplace(Cumsum(_dim("cumsum_", self, dim, {}), dtype or self._dtype), self)
 
 
 def cumprod_(self: Any, dim: int, *, dtype: dtype | None = None) -> Any:
     """`cumprod` in place."""
+    _check_scan_in_place("cumprod_out_cpu", self, dtype)
     return apply_inplace(Cumprod(_dim("cumprod_", self, dim, {}), dtype or self._dtype), self)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.base.dtypes import result_dtype
+from rushlight.base.dtypes import FLOATING, int64, result_dtype
 from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_argument
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import refuse
 from rushlight.ops.common import methods, serve, write_out
-from rushlight.ops.view import Slice, diagonal, expand, reshape, select, transpose, unsqueeze
+from rushlight.ops.creation import zeros
+from rushlight.ops.view import diagonal, expand, reshape, select, transpose, unsqueeze
+from rushlight.ops.view_rules import Slice
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cat", "column_stack", "concat", "concatenate", "diag", "diag_embed",
@@ -112,6 +115,9 @@ class Repeat(LinearUnary):
         summed = reshape(g, tuple(n for pair in pairs for n in pair)).sum(tuple(range(0, 2 * len(pairs), 2))) if pairs else g
         return reshape(summed, shape)
 
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return repeat, (tensors[0], self.repeats), {}
+
 
 class Flip(LinearUnary):
     """The order along some dimensions reversed."""
@@ -124,6 +130,9 @@ class Flip(LinearUnary):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.flip(arrays[0], self.dims)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return flip, (tensors[0], self.dims), {}
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return apply1(self, g)
@@ -176,7 +185,8 @@ def _tensors(operation: str, tensors: Any) -> tuple[Any, ...]:
         if not isinstance(entry, TensorBase):
             raise TypeError(f"{operation}(): expected Tensor as element {i} in argument 0, but got {type(entry).__name__}")
     if not tensors:
-        raise RuntimeError(f"{operation}(): expected a non-empty list of Tensors")
+        error = ValueError if operation == "cat" else RuntimeError
+        raise error(f"{operation}(): expected a non-empty list of Tensors")
     return tuple(tensors)
 
 
@@ -339,9 +349,10 @@ def _interleaved(counts: Any, like: Any) -> Any:
     return apply1(Interleaved(), counts.contiguous())
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     """A copy with the order along `dims` reversed."""
-    return apply1(Flip(normalize_dims(shape_argument(dims, "flip"), len(input._shape), "flip")), input)
+    given = shape_argument(args if dims is None else (dims,), "flip")
+    return apply1(Flip(normalize_dims(given, len(input._shape), "flip")), input)
 
 
 def fliplr(input: Any) -> Any:
@@ -443,11 +454,14 @@ def trace(input: Any) -> Any:
     """The sum of a matrix's diagonal."""
     if len(input._shape) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
+    refuse("trace", input, "bool")
     return diagonal(input).sum()
 
 
 def block_diag(*tensors: Any) -> Any:
     """A block-diagonal matrix of the given matrices (vectors are rows)."""
+    if not tensors:
+        return zeros((1, 0))
     blocks = _common_dtype(atleast_2d(*tensors) if len(tensors) > 1 else (atleast_2d(*tensors),))
     width = sum(b._shape[1] for b in blocks)
     rows, left = [], 0
@@ -485,6 +499,7 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix of a vector."""
     count = x._shape[0] if N is None else N
+    x = x if x._dtype.category >= FLOATING else x.to(int64)
     powers = [x**i if i else x.new_ones(x._shape) for i in range(count)]
     return stack(powers if increasing else powers[::-1], 1) if count else x.new_zeros((x._shape[0], 0))
 

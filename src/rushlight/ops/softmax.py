@@ -114,7 +114,7 @@ def _prepared(input: Any, dim: Any, wanted: Any, name: str) -> tuple[Any, int]:
             raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(wanted).__name__}")
         if wanted is not input._dtype:
             input = input.to(wanted)
-    if input._dtype.category < FLOATING:
+    if input._dtype.category != FLOATING:
         raise not_implemented(f"{name}_lastdim_kernel_impl", input._dtype)
     return input, d
 

@@ -11,7 +11,7 @@ from rushlight.base.return_types import topk as topk_result
 from rushlight.base.shape import normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_real, need_tensor, numpy_names
+from rushlight.ops.checks import need_real, need_tensor, numpy_names, refuse
 from rushlight.ops.common import constant, methods, serve, write_out
 from rushlight.ops.extremes import PickAlong, named, place_along
 from rushlight.ops.reduce import delivered
@@ -153,7 +153,7 @@ def topk(input: Any, k: int, dim: int | None = None, largest: bool = True, sorte
     if names:
         dim, _ = numpy_names("topk", names, dim)
     need_tensor("topk", input)
-    need_real("topk", input)
+    refuse("topk_cpu", input, "bool complex")
     d = normalize_dim(-1 if dim is None else dim, len(input._shape), "topk")
     count = int(k)
     size = input._shape[d] if input._shape else 1
@@ -167,7 +167,7 @@ def kthvalue(input: Any, k: int, dim: int | None = None, keepdim: bool = False, 
     if names:
         dim, keepdim = numpy_names("kthvalue", names, dim, keepdim)
     need_tensor("kthvalue", input)
-    need_real("kthvalue", input)
+    refuse("kthvalue_cpu", input, "bool complex")
     d = normalize_dim(-1 if dim is None else dim, len(input._shape), "kthvalue")
     return named(kthvalue_result, apply_multi(Kthvalue(int(k), d, keepdim), (input,)), out, "kthvalue")
 
@@ -189,6 +189,10 @@ def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, r
             )
         right = side == "right"
     values = _values("searchsorted", input, sorted_sequence)
+    for t in (sorted_sequence, values):
+        refuse("searchsorted_out_cpu", t, "complex")
+    if values._dtype is sorted_sequence._dtype and isinstance(input, TensorBase):
+        refuse("searchsorted_out_cpu", values, "bool")
     _check_search(sorted_sequence, values, sorter)
     if sorted_sequence._dtype is not values._dtype:
         common = promote_types(sorted_sequence._dtype, values._dtype)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight.base.dtypes import COMPLEX, FLOATING
+from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply1
-from rushlight.ops.checks import RealBinary, RealUnary, elementwise, float_operands, need_tensor
-from rushlight.ops.common import Number, binary, inplace_binary, methods, serve, unary, write_out
+from rushlight.ops.checks import RealBinary, RealUnary, elementwise, float_operands, need_tensor, refuse
+from rushlight.ops.common import Number, binary, inplace_binary, methods, serve, tensors_of, unary, write_out
 from rushlight.ops.creation import arange
 
 __all__ = [
@@ -332,6 +332,7 @@ def logit(input: Any, eps: float | None = None, *, out: Any = None) -> Any:
 
 def logit_(self: Any, eps: float | None = None) -> Any:
     """`logit` in place."""
+    refuse("logit_cpu", self, "complex")
     return apply_inplace(Logit(eps), self)
 
 
@@ -357,8 +358,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
     need_tensor("mvlgamma", input)
     if p < 1:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
-    if input._dtype.category == COMPLEX:
-        raise RuntimeError("mvlgamma: The input tensor may not be complex")
+    refuse("mvlgamma", input, "complex")
     x = input if input._dtype.category == FLOATING else input.float()
     steps = arange(0, p, 1, dtype=x._dtype, device=x._device) * -0.5
     result = (x.unsqueeze(-1) + steps).lgamma().sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
@@ -386,12 +386,20 @@ def xlog1py(input: Any, other: Any, *, out: Any = None) -> Any:
 
 def igamma(input: Any, other: Any, *, out: Any = None) -> Any:
     """The regularised lower incomplete gamma function P(input, other); differentiable in `other`."""
-    return binary(IGAMMA, input, other, out)
+    return binary(IGAMMA, *_real_floats("igamma", input, other), out)
 
 
 def igammac(input: Any, other: Any, *, out: Any = None) -> Any:
     """The regularised upper incomplete gamma function Q(input, other) = 1 - P; differentiable in `other`."""
-    return binary(IGAMMAC, input, other, out)
+    return binary(IGAMMAC, *_real_floats("igammac", input, other), out)
+
+
+def _real_floats(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
+    a, b = tensors_of(operation, input, other)
+    if a._dtype.category == b._dtype.category or a._dtype.category > FLOATING:
+        refuse(f"{operation}_cpu", a, "bool integer complex")
+    refuse(f"{operation}_cpu", b, "complex")
+    return a, b
 
 
 serve(Logit, logit)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.base.shape import Shape, normalize_dim, shape_argument
-from rushlight.core.primitive import Primitive, apply1, apply_view
-from rushlight.core.tensor import TensorBase
+from rushlight.core.primitive import Primitive, apply_view, applyn
+from rushlight.core.tensor import is_tensor
 from rushlight.ops.common import methods, serve
-from rushlight.ops.view import PlacePart, Select, Slice
+from rushlight.ops.shape import Cat, Stack
+from rushlight.ops.view_rules import Slice
 
 __all__ = [
     "chunk",
@@ -48,13 +49,16 @@ class Split(Primitive):
         return (inputs[0]._shape,)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        total, start = None, 0
-        for size, piece in zip(self.sizes, g, strict=True):
-            if piece is not None:
-                placed = apply1(PlacePart(Slice(self.dim, start, start + size, 1), saved[0]), piece)
-                total = placed if total is None else total + placed
-            start += size
-        return total
+        shape = saved[0]
+        like = next(piece for piece in g if piece is not None)
+        pieces = [
+            like.new_zeros((*shape[: self.dim], size, *shape[self.dim + 1 :])) if piece is None else piece
+            for size, piece in zip(self.sizes, g, strict=True)
+        ]
+        return applyn(Cat(self.dim), tuple(pieces))
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return split_with_sizes, (tensors[0], self.sizes, self.dim), {}
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply_view(self, tangents[0])
@@ -85,12 +89,10 @@ class Unbind(Primitive):
         return (inputs[0]._shape,)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        total = None
-        for i, piece in enumerate(g):
-            if piece is not None:
-                placed = apply1(PlacePart(Select(self.dim, i), saved[0]), piece)
-                total = placed if total is None else total + placed
-        return total
+        shape = saved[0]
+        like = next(piece for piece in g if piece is not None)
+        rest = (*shape[: self.dim], *shape[self.dim + 1 :])
+        return applyn(Stack(self.dim), tuple([like.new_zeros(rest) if piece is None else piece for piece in g]))
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply_view(self, tangents[0])
@@ -144,7 +146,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = normalize_dim(dim, len(input._shape), "tensor_split")
     total = input._shape[d]
-    if isinstance(indices_or_sections, TensorBase):
+    if is_tensor(indices_or_sections):
         indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         if indices_or_sections <= 0:
@@ -157,27 +159,40 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(apply_view(Slice(d, a, max(a, b), 1), input) for a, b in zip(cuts, cuts[1:], strict=False))
 
 
+def _even_split(operation: str, input: Any, indices_or_sections: Any, dim: int) -> tuple[Any, ...]:
+    """`tensor_split` whose sections must be equal."""
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections == 0 or input._shape[dim] % indices_or_sections:
+            raise RuntimeError(
+                f"torch.{operation} attempted to split along dimension {dim}, but the size of the dimension {input._shape[dim]} is "
+                f"not divisible by the split_size {indices_or_sections}! tensor_split takes unequal sections"
+            )
+    return tensor_split(input, indices_or_sections, dim)
+
+
 def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """`tensor_split` along the columns (along dimension 0 for one-dim tensors)."""
-    return tensor_split(input, indices_or_sections, 0 if len(input._shape) == 1 else 1)
+    """Views along the columns (along dimension 0 for one-dim tensors): equally many each, or cut at the given indices."""
+    if not input._shape:
+        raise RuntimeError("torch.hsplit requires a tensor with at least 1 dimension, but got a tensor with 0 dimensions!")
+    return _even_split("hsplit", input, indices_or_sections, 0 if len(input._shape) == 1 else 1)
 
 
 def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """`tensor_split` along the rows of a tensor with two or more dimensions."""
+    """Views along the rows of a tensor with two or more dimensions, as `hsplit`."""
     if len(input._shape) < 2:
         raise RuntimeError(
             f"torch.vsplit requires a tensor with at least 2 dimension, but got a tensor with {len(input._shape)} dimensions!"
         )
-    return tensor_split(input, indices_or_sections, 0)
+    return _even_split("vsplit", input, indices_or_sections, 0)
 
 
 def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """`tensor_split` along dimension 2 of a tensor with three or more."""
+    """Views along dimension 2 of a tensor with three or more, as `hsplit`."""
     if len(input._shape) < 3:
         raise RuntimeError(
             f"torch.dsplit requires a tensor with at least 3 dimension, but got a tensor with {len(input._shape)} dimensions!"
         )
-    return tensor_split(input, indices_or_sections, 2)
+    return _even_split("dsplit", input, indices_or_sections, 2)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:

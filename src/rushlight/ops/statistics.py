@@ -13,7 +13,7 @@ from rushlight.base.return_types import nanmedian as nanmedian_result
 from rushlight.base.shape import Shape, normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_real, need_tensor, numpy_names
+from rushlight.ops.checks import need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve
 from rushlight.ops.extremes import PickAlong, pick, shared
 from rushlight.ops.fused import lerp
@@ -221,9 +221,11 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, out: An
     if names:
         dim, keepdim = numpy_names("median", names, dim, keepdim)
     if dim is not None:
+        need_tensor("median", input)
+        refuse("median_out", input, "bool complex")
         return pick(MedianDim, median_result, "median", input, dim, keepdim, out)
     need_tensor("median", input)
-    need_real("median", input)
+    refuse("median_cpu", input, "bool complex")
     return apply1(MEDIAN, input)
 
 
@@ -232,9 +234,11 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False, *, out:
     if names:
         dim, keepdim = numpy_names("nanmedian", names, dim, keepdim)
     if dim is not None:
+        need_tensor("nanmedian", input)
+        refuse("nanmedian_out", input, "bool complex")
         return pick(NanmedianDim, nanmedian_result, "nanmedian", input, dim, keepdim, out)
     need_tensor("nanmedian", input)
-    need_real("nanmedian", input)
+    refuse("nanmedian_cpu", input, "bool complex")
     return apply1(NANMEDIAN, input)
 
 
@@ -325,6 +329,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     need_tensor("cov", input)
     if len(input._shape) > 2:
         raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {len(input._shape)} dimensions")
+    refuse("cov", input, "bool")
     x = input.reshape(1, -1) if len(input._shape) < 2 else input
     if x._dtype.category < FLOATING:
         x = x.float()

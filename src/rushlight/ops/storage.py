@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.device import device
+from rushlight.base.layout import layout, strided
 from rushlight.base.shape import Shape, contiguous_strides, normalize_dim
 from rushlight.core.storage import Array, Storage
-from rushlight.core.tensor import alias_array, numpy_strides
+from rushlight.core.tensor import alias_array, attach, numpy_strides
 from rushlight.ops.common import methods
 
 __all__ = ["UntypedStorage"]
@@ -191,3 +192,11 @@ methods(
     is_shared=_answer(False),
     is_pinned=_answer(False),
 )
+
+
+def _layout(self: Any) -> layout:
+    """How the elements are stored: always `strided`."""
+    return strided
+
+
+attach("layout", property(_layout))

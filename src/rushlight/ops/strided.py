@@ -10,7 +10,7 @@ from rushlight.base.shape import Shape, normalize_dim, shape_argument
 from rushlight.core.primitive import Primitive, apply1, apply_view
 from rushlight.core.tensor import attach, numpy_strides
 from rushlight.ops.common import methods, serve
-from rushlight.ops.view import Part, ViewOp
+from rushlight.ops.view_rules import Part, ViewOp
 
 __all__ = ["as_strided", "imag", "real", "view_as_complex", "view_as_real"]
 
@@ -28,6 +28,9 @@ class AsStrided(Part):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.as_strided(arrays[0], self.size, self.stride, self.offset)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return as_strided, (tensors[0], self.size, self.stride, self.offset), {}
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[0]._shape, numpy_strides(inputs[0]), inputs[0].storage_offset())
@@ -94,6 +97,9 @@ class Windows(ViewOp):
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return apply1(AddWindows(self, saved[0]), g)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        return unfold, (tensors[0], self.dim, self.size, self.step), {}
 
 
 class AddWindows(Primitive):

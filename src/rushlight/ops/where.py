@@ -14,7 +14,7 @@ from rushlight.base.shape import broadcast_shapes
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON, Primitive, apply1, apply2, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name, need_tensor
+from rushlight.ops.checks import kind_name, need_tensor, refuse
 from rushlight.ops.common import Binary, Number, Unary, binary, constant, methods, serve, tensors_of, write_out
 
 __all__ = ["clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "masked_fill", "maximum", "minimum", "where"]
@@ -360,6 +360,8 @@ def _clamp_call(operation: str, input: Any, low: Any, high: Any) -> tuple[Primit
         if not all(isinstance(b, TensorBase) for b in bounds):
             raise TypeError(f"{operation}(): min and max must both be Tensors or both be Numbers")
         broadcast_shapes(input._shape, *[b._shape for b in bounds])
+        if len(bounds) == 2 and all(b._dtype.category == BOOL for b in bounds):
+            refuse("clamp_cpu", input, "bool")
         cls = {"clamp_min": ClampMinTensor, "clamp_max": ClampMaxTensor}.get(operation, ClampTensor)
         return cls(low is not None, high is not None), (input, *bounds)
     for bound in bounds:

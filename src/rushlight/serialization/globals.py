@@ -135,7 +135,7 @@ def entry_value(path: str) -> Any:
     """The value registered under `path`; `UnpicklingError` when nothing is."""
     if path not in _ENTRIES:
         raise UnpicklingError(
-            f"the file uses {path}, but nothing is registered under that name; import rushlight (all of it) first"
+            f"the file uses {path}, but nothing is registered under that name; import rushlight.nn first"
         )
     return _ENTRIES[path].value
 

@@ -70,16 +70,16 @@ def _fill_uniform(t: Any, low: float, high: float) -> None:
 
 def _bounds(dtype: rl.dtype, low: float | None, high: float | None) -> tuple[float, float]:
     """The range to draw from, within what the dtype can hold."""
+    lowest: float
+    highest: float
     if dtype is rl.bool:
-        lowest, highest, default = 0.0, 2.0, (0.0, 2.0)
+        lowest, highest, default = 0, 2, (0.0, 2.0)
     elif dtype is rl.uint8 or dtype in _INTEGERS:
-        info = rl.iinfo(dtype)
         # randint computes its bounds in int64: the largest of all can't be drawn
-        highest = info.max + (dtype is not rl.int64)
-        lowest, default = info.min, (0.0, 10.0) if dtype is rl.uint8 else (-9.0, 10.0)
+        lowest, highest = rl.iinfo(dtype).min, rl.iinfo(dtype).max + (dtype is not rl.int64)
+        default = (0.0, 10.0) if dtype is rl.uint8 else (-9.0, 10.0)
     else:
-        info = rl.finfo(dtype)
-        lowest, highest, default = info.min, info.max, (-9.0, 9.0)
+        lowest, highest, default = rl.finfo(dtype).min, rl.finfo(dtype).max, (-9.0, 9.0)
     low = default[0] if low is None else low
     high = default[1] if high is None else high
     for name, value in (("low", low), ("high", high)):

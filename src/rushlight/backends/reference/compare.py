@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.backends.reference.precision import BOOL, FLOAT64, Array, finish, widen
+from rushlight.backends.reference.precision import BOOL, FLOAT64, Array, finish, real_dtype, widen
 from rushlight.backends.reference.quiet import quiet
 
 Kernel = Callable[..., Any]
@@ -65,8 +65,10 @@ def isclose(
         return finish(close, BOOL, out)
     if wide_a.dtype.kind in "iub":
         wide_a, wide_b = wide_a.astype(FLOAT64), wide_b.astype(FLOAT64)
-    distance = np.absolute(wide_a - wide_b)
-    close |= np.isfinite(distance) & (distance <= atol + np.absolute(rtol * wide_b))
+    # Rounded to the dtype of the tensors in between, as torch's steps are.
+    distance = np.absolute(wide_a - wide_b).astype(real_dtype(a.dtype) if a.dtype.kind not in "iub" else FLOAT64)
+    allowed = atol + np.absolute(rtol * wide_b)
+    close |= np.isfinite(distance) & (distance <= allowed.astype(distance.dtype))
     return finish(close, BOOL, out)
 
 

@@ -6,6 +6,7 @@ NumPy and ml_dtypes never choose a result dtype for us, because their promotion 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -78,6 +79,15 @@ def accumulator(dtype: DType) -> DType:
     if dtype == FLOAT32:
         return FLOAT64
     return COMPLEX128 if dtype == COMPLEX64 else dtype
+
+
+def in_memory_order(function: Callable[[Array], Array], x: Array, dtype: DType) -> Array:
+    """`function` of `x` in `dtype`, whose result has the order of dimensions in memory that `x` has, as a ufunc's has."""
+    if x.ndim < 2 or x.flags.c_contiguous or 0 in x.strides:
+        return function(x.astype(dtype, order="C", copy=False))
+    axes = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    back = sorted(range(x.ndim), key=axes.__getitem__)
+    return function(x.transpose(axes).astype(dtype, order="C", copy=False)).transpose(back)
 
 
 def finish(result: Array, dtype: DType, out: Array | None = None) -> Array:

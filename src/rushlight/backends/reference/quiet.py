@@ -14,18 +14,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 try:
-    from numpy._core.umath import _extobj_contextvar, _make_extobj  # type: ignore[attr-defined]
+    from numpy._core import umath
 
-    _SILENT = _make_extobj(all="ignore")
-except (ImportError, TypeError, ValueError):  # another NumPy: the public, slower way
-    _extobj_contextvar = None
+    _CONTEXT: Any = umath._extobj_contextvar
+    _SILENT: Any = umath._make_extobj(all="ignore")
+except (ImportError, AttributeError, TypeError, ValueError):  # another NumPy: the public, slower way
+    _CONTEXT = None
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def quiet(kernel: F) -> F:
     """Return `kernel` wrapped so that no floating-point event warns or raises inside it."""
-    if _extobj_contextvar is None:
+    if _CONTEXT is None:
 
         @wraps(kernel)
         def run_errstate(*args: Any, **kwargs: Any) -> Any:
@@ -34,7 +35,7 @@ def quiet(kernel: F) -> F:
 
         return run_errstate  # type: ignore[return-value]
 
-    setter, resetter = _extobj_contextvar.set, _extobj_contextvar.reset
+    setter, resetter = _CONTEXT.set, _CONTEXT.reset
 
     @wraps(kernel)
     def run(*args: Any, **kwargs: Any) -> Any:

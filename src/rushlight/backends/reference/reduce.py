@@ -163,7 +163,7 @@ def nansum(x: Array, dims: Dims, keepdim: bool = False, dtype: DType | None = No
     """`sum` with NaN counted as 0."""
     if x.dtype.kind in "iub":
         return sum(x, dims, keepdim, dtype)
-    wide = widen(x)
+    wide = widen(x if dtype is None or dtype.itemsize < x.dtype.itemsize else x.astype(dtype))
     kept = np.where(np.isnan(wide), wide.dtype.type(0), wide)
     return finish(sum(kept, dims, keepdim), dtype or x.dtype)
 

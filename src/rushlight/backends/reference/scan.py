@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.backends.reference.cast import cast
 from rushlight.backends.reference.precision import INT64, Array, DType, accumulator, finish, to_floating, widen
 from rushlight.backends.reference.quiet import quiet
 from rushlight.backends.reference.reduce import is_missing
@@ -15,7 +16,7 @@ from rushlight.backends.reference.reduce import is_missing
 def _accumulate(ufunc: np.ufunc, x: Array, dim: int, dtype: DType | None) -> Array:
     """Scan in the wider accumulation dtype (float64 for float32), rounding every element once."""
     result_dtype = dtype or (INT64 if x.dtype.kind in "iub" else x.dtype)
-    source = x if x.dtype == result_dtype else x.astype(result_dtype)
+    source = x if x.dtype == result_dtype else cast(x, result_dtype)
     if x.ndim == 0:
         return source.copy()
     return finish(ufunc.accumulate(source.astype(accumulator(result_dtype), copy=False), axis=dim), result_dtype)
@@ -59,11 +60,23 @@ def cummin(x: Array, dim: int) -> tuple[Array, Array]:
     return _running_extreme(np.minimum, x, dim)
 
 
+def _complex_logcumsumexp(x: Array, dim: int) -> Array:
+    """Element by element along `dim`: the larger of the sum so far and the next term is taken out of the logarithm."""
+    result = np.moveaxis(x.astype(accumulator(x.dtype)), dim, 0)
+    for i in range(1, len(result)):
+        first = result[i - 1].real >= result[i].real
+        high, low = np.where(first, result[i - 1], result[i]), np.where(first, result[i], result[i - 1])
+        result[i] = high + np.log1p(np.exp(low - high))
+    return finish(np.moveaxis(result, 0, dim), x.dtype)
+
+
 @quiet
 def logcumsumexp(x: Array, dim: int) -> Array:
-    """`log(cumsum(exp(x)))` along `dim`, without overflow, for real floating-point input."""
+    """`log(cumsum(exp(x)))` along `dim`, without overflow, for floating-point and complex input."""
     if x.ndim == 0:
         return x.copy()
+    if x.dtype.kind == "c":
+        return _complex_logcumsumexp(x, dim)
     wide = to_floating(x)
     return finish(np.logaddexp.accumulate(wide.astype(accumulator(wide.dtype), copy=False), axis=dim), x.dtype)
 

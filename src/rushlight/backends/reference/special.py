@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rushlight.backends.reference.precision import FLOAT32, FLOAT64, Array, finish, floating_result
+from rushlight.backends.reference.precision import FLOAT32, FLOAT64, Array, finish, floating_result, in_memory_order
 from rushlight.backends.reference.quiet import quiet
 
 Kernel = Callable[..., Array]
@@ -29,7 +29,7 @@ def _through_float64(function: Callable[[Array], Array], name: str, doc: str) ->
     """A kernel around a function of a float64 array of at least one dimension."""
 
     def kernel(x: Array, out: Array | None = None) -> Array:
-        result = function(np.atleast_1d(x.astype(FLOAT64))).reshape(x.shape)
+        result = in_memory_order(lambda wide: function(np.atleast_1d(wide)).reshape(wide.shape), x, FLOAT64)
         return finish(result, floating_result(x.dtype), out)
 
     kernel.__name__ = kernel.__qualname__ = name
@@ -339,7 +339,7 @@ def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
     """The n-th derivative of digamma. Raises RuntimeError for negative n."""
     if n < 0:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, but got n = {n}.")
-    wide = np.atleast_1d(x.astype(FLOAT64))
+    wide = np.atleast_1d(x.astype(FLOAT64, order="C" if 0 in x.strides else "K"))
     if n == 0:
         result = _digamma64(wide)
     else:
@@ -400,8 +400,9 @@ def _i164(x: Array) -> Array:
 def erf(x: Array, out: Array | None = None) -> Array:
     """The error function."""
     if x.dtype == FLOAT64:
-        return finish(_erf64(np.atleast_1d(x)).reshape(x.shape), FLOAT64, out)
-    return finish(_erf32(x.astype(FLOAT32, copy=False)), floating_result(x.dtype), out)
+        result = in_memory_order(lambda wide: _erf64(np.atleast_1d(wide)).reshape(wide.shape), x, FLOAT64)
+        return finish(result, FLOAT64, out)
+    return finish(in_memory_order(_erf32, x, FLOAT32), floating_result(x.dtype), out)
 
 
 erfc = _through_float64(_erfc64, "erfc", "`1 - erf(x)` with full relative accuracy in the tail.")

@@ -164,7 +164,7 @@ def bincount(x: Array, weights: Array | None = None, minlength: int = 0) -> Arra
         return np.bincount(x, minlength=minlength).astype(INT64, copy=False)
     if weights.shape != x.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    sums = np.bincount(x, weights=weights.astype(FLOAT64), minlength=minlength)
+    sums = np.bincount(x, weights=widen(weights.real).astype(FLOAT64), minlength=minlength)
     return finish(sums, FLOAT32 if weights.dtype == FLOAT32 else FLOAT64)
 
 

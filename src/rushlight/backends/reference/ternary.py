@@ -65,7 +65,7 @@ def nan_to_num(
     """Replace NaN (by 0) and infinities (by the largest and smallest finite numbers of the dtype)."""
     if x.dtype.kind in "iub":
         return finish(x.copy(), x.dtype, out)
-    result = x.copy()
+    result = x.copy(order="C" if 0 in x.strides else "K")
     parts = (result.real, result.imag) if x.dtype.kind == "c" else (result,)
     for part in parts:
         limits = ml_dtypes.finfo(part.dtype)

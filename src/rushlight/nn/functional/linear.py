@@ -7,12 +7,14 @@ from typing import Any
 
 from rushlight.base.dtypes import BOOL
 from rushlight.core.modes import local
-from rushlight.core.primitive import apply2, apply_view, applyn
+from rushlight.core.modes import STATE
+from rushlight.core.primitive import PLAIN, apply2, apply_view, applyn, intercepted
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.functional.dropout import dropout
 from rushlight.ops.checks import kind_name
 from rushlight.ops.matmul import ADDMM, MM, matmul
-from rushlight.ops.view import Reshape, TransposeMatrix, t
+from rushlight.ops.view import t
+from rushlight.ops.view_rules import Reshape, TransposeMatrix
 
 __all__ = ["bilinear", "linear", "scaled_dot_product_attention"]
 
@@ -31,6 +33,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         raise TypeError(f"linear(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not isinstance(weight, TensorBase):
         raise TypeError(f"linear(): argument 'weight' (position 2) must be Tensor, not {type(weight).__name__}")
+    if STATE.busy or type(input) not in PLAIN or type(weight) not in PLAIN:
+        handled, found = intercepted(linear, (input, weight, bias), (input, weight))
+        if handled:
+            return found
     shape = input._shape
     rank = len(shape)
     if rank == 0 or not weight._shape:

@@ -186,7 +186,7 @@ class ResNet(nn.Module):
                 nn.init.constant_(module.bias, 0)
         for module in self.modules() if zero_init_residual else ():
             last = getattr(module, "bn3" if isinstance(module, Bottleneck) else "bn2", None)
-            if isinstance(module, (BasicBlock, Bottleneck)) and last.weight is not None:
+            if isinstance(module, (BasicBlock, Bottleneck)) and last is not None and last.weight is not None:
                 nn.init.constant_(last.weight, 0)
 
     def _make_layer(
