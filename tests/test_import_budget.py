@@ -21,7 +21,8 @@ TIMER = "import time; start = time.process_time(); import {module}; print(1e3 * 
 
 def in_fresh_interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for name in ("PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START"):
+    # PYTHONDONTWRITEBYTECODE: what is measured is an import of compiled files, as every one but the first is
+    for name in ("PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE"):
         environment.pop(name, None)
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

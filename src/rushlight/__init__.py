@@ -7,6 +7,7 @@ imported when they are first used, so that `import rushlight` stays quick.
 from __future__ import annotations
 
 from importlib import import_module
+from math import e, inf, nan, pi
 from typing import Any
 
 from rushlight import autograd, backends, overrides, random, version
@@ -62,6 +63,7 @@ from rushlight.ops.cast import *
 from rushlight.ops.compare import *
 from rushlight.ops.complex import *
 from rushlight.ops.creation import *
+from rushlight.ops.diagonals import *
 from rushlight.ops.elementwise import *
 from rushlight.ops.extremes import *
 from rushlight.ops.from_data import *
@@ -93,6 +95,7 @@ from rushlight.ops.strided import *
 from rushlight.ops.tensor_types import *
 from rushlight.ops.vector_norm import *
 from rushlight.ops.view import *
+from rushlight.ops.view_inplace import *
 from rushlight.ops.where import *
 from rushlight.random import *
 from rushlight.settings import *
@@ -101,6 +104,7 @@ from rushlight.version import __version__
 float, double, half = float32, float64, float16
 short, int, long = int16, int32, int64
 cfloat, cdouble = complex64, complex128
+newaxis = None
 
 # Imported when first used: packages, and functions by the module that has them.
 _PACKAGES = frozenset((

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core.primitive import COMMON_FLOAT, apply2
+from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import Undifferentiable, float_operands, need_tensor, refuse
 from rushlight.ops.common import Unary, binary, check_broadcast, serve, tensors_of, unary, write_out
 from rushlight.ops.elementwise import exp2, expm1, log1p, sinc
@@ -23,6 +24,8 @@ from rushlight.ops.special import (
     LOG_NDTR,
     NDTRI,
     ZETA,
+    ZETA_FROM_NUMBER,
+    ZETA_OF_NUMBER,
     digamma,
     erf,
     erfc,
@@ -85,7 +88,8 @@ def zeta(input: Any, other: Any, *, out: Any = None) -> Any:
     a, b = float_operands("special_zeta", input, other)
     if a._dtype.category == b._dtype.category:
         refuse("zeta_cpu", a, "half")
-    return binary(ZETA, a, b, out)
+    op = ZETA if isinstance(input, TensorBase) and isinstance(other, TensorBase) else None
+    return binary(op or (ZETA_OF_NUMBER if isinstance(input, TensorBase) else ZETA_FROM_NUMBER), a, b, out)
 
 
 # Without derivatives, as in torch.
@@ -96,7 +100,7 @@ class Constant(Unary):
 
     __slots__ = ("kernel",)
     name = "special"
-    node_name = "NotImplemented"
+    differentiable = False
 
     def __init__(self, kernel: str) -> None:
         self.kernel = kernel
@@ -106,9 +110,6 @@ class Constant(Unary):
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return ()
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        raise RuntimeError(f"derivative for aten::special_{self.kernel} is not implemented; use detach() on its input")
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return globals()[self.kernel], tensors, {}

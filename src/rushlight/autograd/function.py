@@ -1,6 +1,7 @@
 """`Function`: operations of the user's own, with forward and backward as static methods.
 
-The `ctx` that both receive is the graph's node itself, as in torch: `type(y.grad_fn).__name__` is `MyFunctionBackward`.
+`type(y.grad_fn).__name__` is `MyFunctionBackward`, as in torch. The node holds the `ctx`, which knows the node weakly: the
+attributes a user gives `ctx` can then never be mistaken for the node's own, and no cycle keeps a graph alive.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
+import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import adopt_history, check_writable, wrote
@@ -20,27 +22,48 @@ from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.creation import zeros
 
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
+
+# What a `ctx` shows of its node.
+_OF_THE_NODE: Final = frozenset(("metadata", "name", "next_functions", "register_hook", "register_prehook"))
+
 
 class FunctionCtx:
-    """What `forward` can tell the graph, and `backward` can ask it."""
+    """What `forward` can tell the graph, and `backward` can ask it; any other attribute is the user's."""
 
     needs_input_grad: tuple[bool, ...]
     to_save: tuple[Any, ...]
-    dirty: tuple[Any, ...]
+    dirty_tensors: tuple[Any, ...]
     non_differentiable: tuple[Any, ...]
     materialize_grads: bool
-    are_tensors: tuple[bool, ...]
+
+    def __init__(self, node: FunctionNode, needs_input_grad: tuple[bool, ...]) -> None:
+        self._node = weakref.ref(node)
+        self.needs_input_grad = needs_input_grad
+        self.to_save = self.dirty_tensors = self.non_differentiable = ()
+        self.materialize_grads = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_THE_NODE:
+            return getattr(self._node(), name)
+        raise AttributeError(f"this Function's ctx has no attribute '{name}': set it in forward (or setup_context) first")
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` kept; empty while `forward` runs."""
+        node = self._node()
+        return () if node is None else node.unpack()
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep inputs and outputs of `forward` for `backward`, checked against in-place changes; call it once.
 
-        Tensors or None only: other values may be kept as attributes of `ctx`.
+        Tensors or None only (`TypeError`): other values may be kept as attributes of `ctx`.
         """
         for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, TensorBase):
                 raise TypeError(
-                    f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}; keep other values as "
-                    "attributes: ctx.name = value"
+                    f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}; keep other "
+                    "values as attributes: ctx.name = value"
                 )
         self.to_save = tensors
 
@@ -51,7 +74,7 @@ class FunctionCtx:
     def mark_dirty(self, *tensors: Any) -> None:
         """Say which inputs `forward` changed in place; they must be among its outputs."""
         _only_tensors("mark_dirty", tensors)
-        self.dirty = tensors
+        self.dirty_tensors = tensors
 
     def mark_non_differentiable(self, *tensors: Any) -> None:
         """Say which outputs have no derivative."""
@@ -69,49 +92,59 @@ def _only_tensors(method: str, values: tuple[Any, ...]) -> None:
             raise RuntimeError(f"{method} can only accept variables, but argument {i} is of type {type(value).__name__}")
 
 
-class FunctionNode(Node, FunctionCtx):
-    """The node, and the `ctx`, of a user's Function."""
+class FunctionNode(Node):
+    """The node of a user's Function. Attributes of its `ctx` can be read from it."""
 
-    __slots__ = ()
+    __slots__ = ("ctx", "are_tensors")
     function: ClassVar[type[Function]]
     runs_without_cotangent = True
+    ctx: FunctionCtx
+    are_tensors: tuple[bool, ...]  # which arguments of forward were tensors
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What `save_for_backward` kept."""
         return self.unpack()
 
+    def __getattr__(self, name: str) -> Any:
+        found = None if name == "ctx" else self.ctx.__dict__.get(name)
+        if found is None:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return found
+
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.saved is RELEASED:
             self.unpack()
-        if self.materialize_grads:
+        if self.ctx.materialize_grads:
             grads = tuple(
                 zeros(meta.shape, dtype=meta.dtype, device=meta.device) if g is None and meta is not None else g
                 for g, meta in zip(grads, self.metas, strict=True)
             )
-        found = _rule(self.function)(self, *grads)
+        found = _rule(self.function)(self.ctx, *grads)
         found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
         inputs = len(self.edges)
         if len(found) > inputs and all(g is None for g in found[inputs:]):
             found = found[:inputs]
         if len(found) != inputs:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {inputs}, got {len(found)}): backward "
-                "must return one value for each argument of forward, None for those without a gradient"
+                f"function {self.name()} returned an incorrect number of gradients (expected {inputs}, got {len(found)}): "
+                "backward must return one value for each argument of forward, None for those without a gradient"
             )
         for i, g in enumerate(found):
-            if g is None:
-                continue
-            if not isinstance(g, TensorBase):
-                raise RuntimeError(
-                    f"function {self.name()}: expected Variable or None (got {type(g).__name__}) as gradient number {i + 1}"
-                )
-            if not self.are_tensors[i]:
-                raise RuntimeError(
-                    f"function {self.name()} returned a gradient different than None at position {i + 1}, but the corresponding "
-                    "forward input was not a Variable: return None there"
-                )
+            if g is not None:
+                self._check(i, g)
         return found
+
+    def _check(self, i: int, g: Any) -> None:
+        if not isinstance(g, TensorBase):
+            raise RuntimeError(
+                f"function {self.name()}: expected Variable or None (got {type(g).__name__}) as gradient number {i + 1}"
+            )
+        if not self.are_tensors[i]:
+            raise RuntimeError(
+                f"function {self.name()} returned a gradient different than None at position {i + 1}, but the corresponding "
+                "forward input was not a Variable: return None there"
+            )
 
 
 def _rule(function: type[Function]) -> Callable[..., Any]:
@@ -120,7 +153,7 @@ def _rule(function: type[Function]) -> Callable[..., Any]:
         return function.backward
     if function.backward is not Function.backward:
         raise RuntimeError(
-            f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed ({function.__name__}): keep one of them"
+            f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed ({function.__name__}): keep one"
         )
     return function.vjp
 
@@ -148,16 +181,16 @@ class Function:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on "
-            f"the class itself: {type(self).__name__}.apply(...)",
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them "
+            f"on the class itself: {type(self).__name__}.apply(...)",
             DeprecationWarning,
             stacklevel=2,
         )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        name = f"{cls.__name__}Backward"
-        cls._node_class = type(name, (FunctionNode,), {"function": cls, "__module__": "torch.autograd.function"})
+        members = {"__slots__": (), "function": cls, "__module__": "torch.autograd.function"}
+        cls._node_class = type(f"{cls.__name__}Backward", (FunctionNode,), members)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
@@ -179,7 +212,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """One gradient (or None) for every argument of `forward` from one for every output."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward "
+            "mode AD."
         )
 
     # torch's other name for `backward`; a class implements one of them.
@@ -198,15 +232,12 @@ class Function:
         split = cls.setup_context is not Function.setup_context
         if kwargs or split:
             args = _positional(cls.forward, args, kwargs, split)
-        ctx = cls._node_class.__new__(cls._node_class)
+        node = cls._node_class.__new__(cls._node_class)
         needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
-        record = local.grad and not local.inference and any(needs)
-        edges = tuple([a.edge() if record and n else None for a, n in zip(args, needs, strict=True)])
-        ctx.start(None, edges, needs, ())
-        ctx.needs_input_grad = needs
-        ctx.are_tensors = tuple([isinstance(a, TensorBase) for a in args])
-        ctx.to_save = ctx.dirty = ctx.non_differentiable = ()
-        ctx.materialize_grads = True
+        record = local.grad and not local.inference and True in needs
+        node.start(None, tuple([a.edge() if record and n else None for a, n in zip(args, needs, strict=True)]), needs, ())
+        node.are_tensors = tuple([isinstance(a, TensorBase) for a in args])
+        ctx = node.ctx = FunctionCtx(node, needs)
         before = set_grad(False)
         try:
             if split:
@@ -217,8 +248,8 @@ class Function:
         finally:
             set_grad(before)
         if record and local.anomaly:
-            T.remember_node(ctx)
-        return _finish(ctx, args, output, record)
+            T.remember_node(node)
+        return _finish(node, ctx, args, output, record)
 
 
 _signature = functools.lru_cache(maxsize=None)(inspect.signature)
@@ -233,26 +264,33 @@ def _positional(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return _signature(forward).bind(None, *args, **kwargs).args[1:]
 
 
-def _finish(ctx: FunctionNode, args: tuple[Any, ...], output: Any, record: bool) -> Any:
+def _finish(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], output: Any, record: bool) -> Any:
     """Give the outputs their history and keep what was saved."""
-    outputs = list(output) if isinstance(output, (tuple, list)) else [output]
-    _check_dirty(ctx, args, outputs, record)
-    for i, out in enumerate(outputs):
-        if isinstance(out, TensorBase) and _among(out, args) and not _among(out, ctx.dirty):
+    returned = list(output) if isinstance(output, (tuple, list)) else [output]
+    _check_dirty(node, ctx, args, returned, record)
+    outputs = list(returned)
+    for i, out in enumerate(returned):
+        if isinstance(out, TensorBase) and _among(out, args) and not _among(out, ctx.dirty_tensors):
             outputs[i] = _handed_through(out) if record else out.detach_alias()
-    ctx.metas = tuple([Meta(t._shape, t._dtype, t._device) if isinstance(t, TensorBase) else None for t in outputs])  # type: ignore[misc]
     if record:
-        for i, (out, given) in enumerate(zip(outputs, output if isinstance(output, (tuple, list)) else [output], strict=True)):
-            if isinstance(out, TensorBase) and out._dtype.category >= FLOATING and not _among(given, ctx.non_differentiable):
-                _give_history(ctx, args, out, i)
-        ctx.keep(ctx.to_save, tuple(outputs))
-    else:
-        ctx.saved = ctx.to_save
-        ctx.versions = tuple([t._storage.version if isinstance(t, TensorBase) else -1 for t in ctx.to_save])
-    ctx.to_save = ctx.dirty = ctx.non_differentiable = ()
+        node.metas = tuple([_meta(t) for t in outputs])
+        for i, (out, given) in enumerate(zip(outputs, returned, strict=True)):
+            if (
+                isinstance(out, TensorBase)
+                and out._dtype.category >= FLOATING
+                and not _among(given, ctx.non_differentiable)
+            ):
+                _give_history(node, ctx, args, out, i)
+        node.keep(ctx.to_save, tuple(outputs))
+    ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ()
     if isinstance(output, (tuple, list)):
-        return type(output)(outputs) if type(output) in (tuple, list) else type(output)(*outputs)
+        return type(output)(*outputs) if hasattr(output, "_fields") else type(output)(outputs)
     return outputs[0]
+
+
+def _meta(t: Any) -> Any:
+    """What a cotangent of an output looks like; None for an output that is no tensor."""
+    return Meta(t._shape, t._dtype, t._device) if isinstance(t, TensorBase) else None
 
 
 def _among(t: Any, several: Any) -> bool:
@@ -267,38 +305,38 @@ def _handed_through(t: Any) -> Any:
     return alias
 
 
-def _give_history(ctx: FunctionNode, args: tuple[Any, ...], out: Any, i: int) -> None:
-    if _among(out, ctx.dirty) and _among(out, args):
+def _give_history(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], out: Any, i: int) -> None:
+    if _among(out, ctx.dirty_tensors) and _among(out, args):
         place = next(n for n, a in enumerate(args) if a is out)
-        adopt_history(out, ctx, i, place)
+        adopt_history(out, node, i, place)
         return
     if out._view is not None and out._view.base is not None:
         out._view = View(out._view.base, out._view.ops, "function", out._storage.version)
-    out._grad_fn, out._output_nr, out._requires_grad = ctx, i, True
+    out._grad_fn, out._output_nr, out._requires_grad = node, i, True
 
 
-def _check_dirty(ctx: FunctionNode, args: tuple[Any, ...], outputs: list[Any], record: bool) -> None:
+def _check_dirty(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], outputs: list[Any], record: bool) -> None:
     """The rules for inputs that `forward` changed, and their version."""
-    for t in ctx.dirty:
+    for t in ctx.dirty_tensors:
         if not _among(t, args):
             warnings.warn(
-                f"{ctx.name()}: ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated "
-                "should be passed to ctx.mark_dirty().",
+                f"{node.name()}: ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been "
+                "mutated should be passed to ctx.mark_dirty().",
                 UserWarning,
                 stacklevel=4,
             )
             continue
         if not _among(t, outputs):
             raise RuntimeError(
-                f"{ctx.name()}: Some elements marked as dirty during the forward method were not returned as output. The "
+                f"{node.name()}: Some elements marked as dirty during the forward method were not returned as output. The "
                 "inputs that are modified inplace must all be outputs of the Function."
             )
-        check_writable(t, ctx.name(), record)
+        check_writable(t, node.name(), record)
         if record and t._is_view() and len(outputs) > 1:
             raise RuntimeError(
-                f"{ctx.name()}: If your Function modifies inplace an input that is a view of another Tensor, your Function cannot "
-                "return more than one Tensor. Make sure the input is not a view (using .clone() for example), or split the "
-                "Function in two, one of which changes that input and returns nothing else."
+                f"{node.name()}: If your Function modifies inplace an input that is a view of another Tensor, your Function "
+                "cannot return more than one Tensor. Make sure the input is not a view (using .clone() for example), or split "
+                "the Function in two, one of which changes that input and returns nothing else."
             )
         wrote(t)
 
@@ -318,7 +356,7 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
             found = fn(ctx, *args)
         finally:
             set_grad(before)
-        if not recording or not any(isinstance(a, TensorBase) and a._requires_grad for a in args):
+        if not recording or not any(isinstance(a, TensorBase) and a.requires_grad for a in args):
             return found
         results = found if isinstance(found, tuple) else (found,)
         blocked = tuple(

@@ -65,6 +65,34 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
     return target
 
 
+def apply_view_inplace(op: Primitive, target: Any) -> Any:
+    """Make `target` its own view `op(target)` (`x.unsqueeze_(0)`), record it, and return `target`.
+
+    Nothing is written, but as in torch it counts as a write: a value saved in the old shape is gone.
+    """
+    if (STATE.busy or type(target) not in PLAIN) and (not local.plain or type(target) not in PLAIN):
+        handled, found = overridden(op, (target,), inplace=True)
+        if handled:
+            return found
+    record = local.grad and not local.inference and target.requires_grad
+    check_writable(target, op.name + "_", record, exclusive=False)
+    before = target.with_history(target.grad_fn, target._output_nr)
+    before._view = target._view
+    after = compute_view(op, before)
+    target._array, target._shape = after._array, after._shape
+    wrote(target)
+    if target._view is not None and target._view.base is not None:
+        target._view = after._view
+        target._view.version = target._storage.version
+    else:
+        target.autograd_meta().reshaped = target._storage.version
+    if record and target._dtype.category >= FLOATING:
+        _set_history(target, after._grad_fn, 0)
+    for listener in local.listeners:
+        listener(op, (target,), target)
+    return target
+
+
 def store(operation: str, k: Any, target: Any, result: Any) -> None:
     """Copy the array `result` into the memory of `target`, cast as torch casts an in-place result."""
     memory = alias_array(target)
@@ -282,6 +310,11 @@ def refresh_view(t: Any) -> None:
         return
     if view.made_in != "grad":
         raise RuntimeError(view_message(t, "its base or another view of its base has been"))
+    if base._meta is not None and view.version < base._meta.reshaped:
+        raise RuntimeError(
+            "this view was made before its base took another shape in place (unsqueeze_, transpose_, ...), so its gradient "
+            "can't be taken anew from the base: make the view after that, or use the out-of-place form"
+        )
     view.version = t._storage.version
     steps: list[tuple[Primitive, Any, Meta]] = []
     at = base.detach_alias()

@@ -301,7 +301,7 @@ AccumulateGrad.__module__ = "builtins"
 class AutogradMeta:
     """What only some tensors have: a gradient, hooks, a name."""
 
-    __slots__ = ("grad", "accumulator", "hooks", "post_hooks", "retains_grad", "name")
+    __slots__ = ("grad", "accumulator", "hooks", "post_hooks", "retains_grad", "name", "reshaped")
 
     def __init__(self) -> None:
         self.grad: Any = None
@@ -310,6 +310,7 @@ class AutogradMeta:
         self.post_hooks: HookDict | None = None
         self.retains_grad = False
         self.name: str | None = None
+        self.reshaped = 0  # the version at which the tensor took another shape in place: recipes of older views are void
 
 
 def accumulate_node(leaf: Any) -> Node:

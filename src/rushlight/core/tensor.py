@@ -19,7 +19,7 @@ from rushlight.base.shape import Shape, Size
 from rushlight.core.modes import local
 from rushlight.core.node import AutogradMeta, Node, accumulate_node
 from rushlight.core.storage import Array, Storage, View
-from rushlight.core.table import T, fill
+from rushlight.core.table import T
 
 
 class TensorBase:
@@ -73,6 +73,8 @@ class TensorBase:
     def dim(self) -> int:
         """The number of dimensions."""
         return len(self._shape)
+
+    ndimension = dim
 
     def numel(self) -> int:
         """The number of elements."""

@@ -99,6 +99,13 @@ class Rsub(Sub):
         return ga, gb
 
 
+class RsubTensor(Rsub):
+    """What `rsub(x, tensor)` records."""
+
+    __slots__ = ()
+    node_name = "RsubBackward0"
+
+
 class Mul(Binary):
     """a * b."""
 
@@ -269,7 +276,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`other - alpha * input`."""
     _no_bool(input, other)
     a, b = tensors_of("rsub", input, other)
-    return binary(RSUB if alpha == 1 else Rsub(alpha), a, b)
+    return binary((RsubTensor if isinstance(other, TensorBase) else Rsub)(alpha), a, b)
 
 
 def mul(input: Any, other: Any, *, out: Any = None) -> Any:

@@ -58,6 +58,14 @@ def refuse(operation: str, t: Any, kinds: str) -> None:
         raise not_implemented(operation, t._dtype)
 
 
+def no_derivative(operation: str) -> RuntimeError:
+    """The error of the backward pass through an operation without derivative, whose result claims a history as in torch."""
+    return RuntimeError(
+        f"derivative for aten::{operation} is not implemented: it is zero or undefined. Use detach() on its inputs if no "
+        "gradient should flow through it."
+    )
+
+
 def need_floating(operation: str, t: Any) -> None:
     """Refuse integers and bool for an operation that torch does not promote."""
     if t._dtype.category < FLOATING:
@@ -165,10 +173,7 @@ class Undifferentiable(RealBinary):
     __slots__ = ()
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        raise RuntimeError(
-            f"derivative for aten::{self.name} is not implemented: it is zero or undefined. Use detach() on its inputs "
-            "if no gradient should flow through it."
-        )
+        raise no_derivative(self.name)
 
 
 class Flat(Unary):

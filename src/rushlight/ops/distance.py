@@ -75,6 +75,8 @@ class Pdist(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         x = arrays[0]
+        if x.shape[1] == 0:
+            return k.zeros((x.shape[0] * (x.shape[0] - 1) // 2,), x.dtype)
         pairs = k.triu_indices(x.shape[0], x.shape[0], 1)
         first, second = k.index_select(x, 0, k.select(pairs, 0, 0)), k.index_select(x, 0, k.select(pairs, 0, 1))
         return k.norm(k.sub(first, second), self.p, (1,), False)

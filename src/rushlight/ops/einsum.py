@@ -185,4 +185,5 @@ def _spread(term: _Term, labels: list[Any]) -> Any:
 
 def _finish(term: _Term, output: list[Any]) -> Any:
     term = _sum_away(term, set(output))
-    return permute(term.tensor, [term.labels.index(label) for label in output])
+    order = [term.labels.index(label) for label in output]
+    return term.tensor if order == list(range(len(order))) else permute(term.tensor, order)

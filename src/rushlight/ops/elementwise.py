@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT
 from rushlight.ops.checks import RealBinary, RealUnary, elementwise, need_floating, need_tensor
-from rushlight.ops.common import Binary, Unary, binary, inplace_binary, methods, serve
+from rushlight.ops.common import Binary, Unary, binary, check_broadcast, inplace_binary, methods, serve
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
@@ -339,6 +340,13 @@ def hypot(input: Any, other: Any, *, out: Any = None) -> Any:
     return binary(HYPOT, input, other, out)
 
 
+def hypot_(self: Any, other: Any) -> Any:
+    """`hypot` in place."""
+    _need_floats("hypot", self, other)
+    check_broadcast(self, other)
+    return apply_inplace(HYPOT, self, (other,))
+
+
 def logaddexp(input: Any, other: Any, *, out: Any = None) -> Any:
     """`log(exp(input) + exp(other))` without overflow."""
     _need_floats("logaddexp", input, other)
@@ -358,6 +366,6 @@ serve(Logaddexp2, logaddexp2)
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh, arctan2 = asin, acos, atan, asinh, acosh, atanh, atan2
 methods(
     atan2, hypot, logaddexp, logaddexp2,
-    arctan2=atan2, atan2_=inplace_binary(ATAN2), arctan2_=inplace_binary(ATAN2), hypot_=inplace_binary(HYPOT),
+    arctan2=atan2, atan2_=inplace_binary(ATAN2), arctan2_=inplace_binary(ATAN2), hypot_=hypot_,
 )  # fmt: skip
 

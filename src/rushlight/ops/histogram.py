@@ -11,7 +11,7 @@ from rushlight.base.return_types import histogramdd as histogramdd_result
 from rushlight.base.shape import normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply_multi, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_real, need_tensor, not_implemented, refuse
+from rushlight.ops.checks import need_real, need_tensor, no_derivative, not_implemented, refuse
 from rushlight.ops.common import methods, serve
 from rushlight.ops.creation import linspace
 from rushlight.ops.extremes import named
@@ -27,13 +27,16 @@ class Bincount(Primitive):
 
     __slots__ = ("minlength",)
     name = "bincount"
-    differentiable = False
+    node_name = "NotImplemented"
 
     def __init__(self, minlength: int) -> None:
         self.minlength = minlength
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.bincount(arrays[0], arrays[1] if len(arrays) > 1 else None, self.minlength)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise no_derivative("bincount")
 
 
 class Histc(Primitive):
@@ -57,8 +60,11 @@ class Unique(Primitive):
 
     __slots__ = ("sorted", "return_inverse", "return_counts", "dim")
     name = "unique"
+    node_name = "Unique2Backward0"
     outputs = 0
-    differentiable = False
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise no_derivative("_unique2")
 
     def __init__(self, sorted: bool, return_inverse: bool, return_counts: bool, dim: int | None) -> None:
         self.sorted = sorted
@@ -71,13 +77,22 @@ class Unique(Primitive):
         return tuple(part for part in found if part is not None)
 
 
+class UniqueDim(Unique):
+    """Distinct slices along a dimension."""
+
+    __slots__ = ()
+    node_name = "UniqueDimBackward0"
+
+
 class UniqueConsecutive(Primitive):
     """The same with only equal neighbours merged."""
 
     __slots__ = ("return_inverse", "return_counts", "dim")
     name = "unique_consecutive"
     outputs = 0
-    differentiable = False
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise no_derivative("unique_consecutive")
 
     def __init__(self, return_inverse: bool, return_counts: bool, dim: int | None) -> None:
         self.return_inverse = return_inverse
@@ -201,7 +216,7 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
     need_tensor("unique", input)
     need_real("unique", input)
     d = _slices("unique", input, dim)
-    found = apply_multi(Unique(bool(sorted), bool(return_inverse), bool(return_counts), d), (input,))
+    found = apply_multi((Unique if d is None else UniqueDim)(bool(sorted), bool(return_inverse), bool(return_counts), d), (input,))
     return found[0] if len(found) == 1 else tuple(found)
 
 

@@ -71,6 +71,8 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1, out: Any = None) -> A
         raise RuntimeError(
             f"linalg.cross: inputs must have the same number of dimensions, got {rank} and {len(other._shape)}."
         )
+    if not rank:
+        raise IndexError(f"linalg.cross: Dimension specified as {dim} but tensor has no dimensions")
     d = normalize_dim(dim, rank, "linalg.cross")
     if input._shape[d : d + 1] != (3,) or other._shape[d : d + 1] != (3,):
         sizes = [t._shape[d] if t._shape else 1 for t in (input, other)]
@@ -112,7 +114,7 @@ def _power(a: Any, n: int) -> Any:
         return a.clone().copy_(a.new_ones(a._shape[-1]).diag().expand(a._shape))
     if n < 0:
         need_square("linalg.matrix_power", a)
-        return _power(inv(a), -n)
+        return inv(a) if n == -1 else _power(inv(a), -n)
     if n == 1:
         return a.clone()
     result = None
@@ -180,6 +182,7 @@ def _chain(matrices: list[Any], cuts: list[list[int]], i: int, j: int) -> Any:
 def linalg_vander(x: Any, *, N: int | None = None) -> Any:
     """The powers 0 to N - 1 of `x` in a new last dimension; N defaults to the size of the last dimension."""
     need_tensor("linalg.vander", x, "x")
+    refuse("linalg.vander", x, "bool half")
     size = (x._shape[-1] if x._shape else 1) if N is None else N
     if size <= 1:
         raise RuntimeError("N must be greater than 1.")
@@ -190,7 +193,6 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix of a vector: powers N - 1 down to 0 in its columns, or upwards when `increasing`."""
     need_tensor("vander", x, "x")
-    refuse("linalg.vander", x, "bool half")
     if len(x._shape) != 1:
         raise RuntimeError(f"x must be a one-dimensional tensor, got shape {list(x._shape)}.")
     size = x._shape[0] if N is None else N

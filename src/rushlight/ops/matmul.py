@@ -5,16 +5,15 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from rushlight.base.dtypes import BOOL
-from rushlight.base.shape import Shape, broadcast_shapes
+from rushlight.base.shape import Shape, broadcast_shapes, normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.modes import STATE
-from rushlight.core.primitive import PLAIN, SAME, Primitive, apply1, apply2, applyn, intercepted
+from rushlight.core.primitive import COMMON, PLAIN, SAME, Primitive, apply1, apply2, applyn, intercepted
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.common import methods, operand, serve, write_out
-from rushlight.ops.view import expand, reshape, squeeze, transpose, unsqueeze
-from rushlight.ops.view_rules import Reshape
+from rushlight.ops.view import expand, reshape, transpose, unsqueeze
+from rushlight.ops.view_rules import Reshape, SqueezeLast
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "matmul", "mm", "mv", "outer",
@@ -82,6 +81,20 @@ class Dot(Product):
         return g * b.conj() if needs[0] else None, g * a.conj() if needs[1] else None
 
 
+class Vdot(Product):
+    """(n,) times (n,), the first conjugated."""
+
+    __slots__ = ()
+    name = "vdot"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.dot(k.conj(arrays[0]) if arrays[0].dtype.kind == "c" else arrays[0], arrays[1])
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        a, b = saved
+        return g.conj() * b if needs[0] else None, g * a if needs[1] else None
+
+
 class UnsafeView(Reshape):
     """The reshape at the end of a folded product; its input is never seen by anyone."""
 
@@ -130,6 +143,52 @@ class Addmm(AddProduct):
     @property
     def product(self) -> Primitive:
         return MM
+
+
+class Addbmm(AddProduct):
+    """c + the sum of a[i] @ b[i]."""
+
+    __slots__ = ()
+    name = "addbmm"
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        c, a, b = arrays
+        return _weighted(k, c, k.sum(k.bmm(a, b), (0,), False, a.dtype), self.beta, self.alpha)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
+        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
+        a, b = saved
+        batch = (a if a is not None else b)._shape[0] if needs[1] or needs[2] else 0
+        return gc, *BMM.vjp(saved, scaled.expand(batch, *scaled._shape), needs[1:])
+
+
+class Addr(AddProduct):
+    """c + the products of all pairs of elements of two vectors."""
+
+    __slots__ = ()
+    name = "addr"
+    promotion = COMMON
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        c, a, b = arrays
+        return _weighted(k, c, k.mul(a.reshape(-1, 1), b), self.beta, self.alpha)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
+        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
+        a, b = saved
+        ga = apply2(MV, scaled, b.conj()) if needs[1] else None
+        return gc, ga, apply2(MV, scaled.t(), a.conj()) if needs[2] else None
+
+
+def _weighted(k: Any, c: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """beta * c + alpha * product; for beta 0 `c` is ignored, NaN too."""
+    if alpha != 1:
+        product = k.mul(product, k.scalar(alpha, product.dtype))
+    if beta == 0:
+        return product
+    return k.add(c if beta == 1 else k.mul(c, k.scalar(beta, c.dtype)), product)
 
 
 class Baddbmm(AddProduct):
@@ -255,7 +314,12 @@ def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
 
 def vdot(input: Any, other: Any, *, out: Any = None) -> Any:
     """`dot` with the first vector conjugated."""
-    return dot(input.conj(), other, out=out)
+    _check_dims("vdot", (1, 1), input=input, other=other)
+    if input._shape != other._shape:
+        raise RuntimeError(f"vdot(): inconsistent tensor size, got {input._shape[0]} and {other._shape[0]} elements")
+    _check_same("vdot", input, other)
+    result = apply2(Vdot(), input, other)
+    return result if out is None else write_out(out, result, "vdot")
 
 
 def outer(input: Any, vec2: Any, *, out: Any = None) -> Any:
@@ -304,9 +368,11 @@ def _matmul(a: Any, b: Any) -> Any:
         _check_matrices("matmul", a, b)
         return apply2(MM, a, b)
     if m == 1:
-        return squeeze(_matmul(unsqueeze(a, 0), b), -2)
+        product = _matmul(unsqueeze(a, 0), b)
+        return apply1(SqueezeLast((len(product._shape) - 2,)), product)
     if n == 1:
-        return squeeze(_matmul(a, unsqueeze(b, 1)), -1)
+        product = _matmul(a, unsqueeze(b, 1))
+        return apply1(SqueezeLast((len(product._shape) - 1,)), product)
     _check_matrices("matmul", a, b)
     if n == 2:  # one matrix for the whole batch: one large product
         rows = reshape(a, (prod(a._shape[:-1]), a._shape[-1]))
@@ -359,21 +425,28 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out:
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """`beta * input + alpha * outer(vec1, vec2)`."""
-    product = outer(vec1, vec2)
-    if product._dtype.category == BOOL:
-        beta, alpha = bool(beta), bool(alpha)
-    product = product * alpha if alpha != 1 else product
-    result = product if beta == 0 else product + (input if beta == 1 else input * beta)
-    return result if out is None else write_out(out, result, "addr")
+    _check_dims("addr", (1, 1), vec1=vec1, vec2=vec2)
+    return _add_product(Addr(beta, alpha), input, vec1, vec2, (vec1._shape[0], vec2._shape[0]), out)
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """`beta * input + alpha * (batch1 @ batch2).sum(0)`."""
-    product = bmm(batch1, batch2)
-    product = product.sum(0, dtype=product._dtype)
-    product = product if alpha == 1 else product * alpha
-    result = product if beta == 0 else product + (input if beta == 1 else input * beta)
-    return result if out is None else write_out(out, result, "addbmm")
+    _check_dims("addbmm", (3, 3), batch1=batch1, batch2=batch2)
+    _check_matrices("addbmm", batch1, batch2)
+    return _add_product(Addbmm(beta, alpha), input, batch1, batch2, (batch1._shape[1], batch2._shape[2]), out)
+
+
+def addr_(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`addr` in place."""
+    _check_dims("addr_", (1, 1), vec1=vec1, vec2=vec2)
+    return apply_inplace(Addr(beta, alpha), self, (vec1, vec2))
+
+
+def addbmm_(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """`addbmm` in place."""
+    _check_dims("addbmm_", (3, 3), batch1=batch1, batch2=batch2)
+    _check_matrices("addbmm_", batch1, batch2)
+    return apply_inplace(Addbmm(beta, alpha), self, (batch1, batch2))
 
 
 def addmm_(self: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -403,11 +476,13 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(len(a._shape), len(b._shape)):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         left, right = list(range(len(a._shape) - dims, len(a._shape))), list(range(dims))
     else:
         left, right = (list(d) if hasattr(d, "__iter__") else [d] for d in dims)
     m, n = len(a._shape), len(b._shape)
-    left, right = [d % m for d in left], [d % n for d in right]
+    left, right = [normalize_dim(d, m, "tensordot") for d in left], [normalize_dim(d, n, "tensordot") for d in right]
     for x, y in zip(left, right, strict=True):
         if a._shape[x] != b._shape[y]:
             raise RuntimeError(
@@ -429,7 +504,8 @@ def kron(input: Any, other: Any, *, out: Any = None) -> Any:
     y = reshape(other, (1,) * (rank - len(other._shape)) + other._shape)
     wide_x = reshape(x, tuple(n for size in x._shape for n in (size, 1)))
     wide_y = reshape(y, tuple(n for size in y._shape for n in (1, size)))
-    result = reshape(wide_x * wide_y, tuple(p * q for p, q in zip(x._shape, y._shape, strict=True)))
+    product = (wide_x * wide_y).contiguous()
+    result = apply1(UnsafeView(tuple(p * q for p, q in zip(x._shape, y._shape, strict=True))), product)
     return result if out is None else write_out(out, result, "kron")
 
 
@@ -452,9 +528,9 @@ def _reflected(b: Any, other: Any) -> Any:
 
 
 ger = outer
-for _primitive, _function in ((Mm, mm), (Bmm, bmm), (Mv, mv), (Dot, dot), (Addmm, addmm), (Baddbmm, baddbmm), (Addmv, addmv)):
+for _primitive, _function in ((Mm, mm), (Bmm, bmm), (Mv, mv), (Dot, dot), (Vdot, vdot), (Addr, addr), (Addbmm, addbmm), (Addmm, addmm), (Baddbmm, baddbmm), (Addmv, addmv)):
     serve(_primitive, _function)
 methods(
-    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addbmm, kron, ger=outer,
+    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm, addbmm_, kron, ger=outer,
 )
 fill(matmul=_operator, rmatmul=_reflected)

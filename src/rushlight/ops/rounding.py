@@ -29,6 +29,7 @@ from rushlight.ops.common import (
     inplace_binary,
     methods,
     serve,
+    tensors_of,
     unary,
     write_out,
 )
@@ -150,6 +151,11 @@ class Abs(Unary):
         if arrays[0].dtype.kind == "b":
             raise NotImplementedError("\"abs_cpu\" not implemented for 'Bool': a mask is never negative")
         return k.abs(arrays[0])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind == "c":
+            raise RuntimeError("In-place abs is not supported for complex tensors: the result is real. Use x = x.abs()")
+        return self.forward(k, *arrays)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return g * saved[0].sgn()
@@ -376,6 +382,13 @@ def nextafter(input: Any, other: Any, *, out: Any = None) -> Any:
     return binary(NEXTAFTER, a, b, out)
 
 
+def nextafter_(self: Any, other: Any) -> Any:
+    """`nextafter` in place."""
+    a, b = tensors_of("nextafter_", self, other)
+    need_floating("nextafter_cpu", a if a._dtype.category > b._dtype.category else b)
+    return apply_inplace(NEXTAFTER, self, (b,))
+
+
 def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
     """0 where `input` is negative, 1 where positive, `values` where zero. Both must have one dtype."""
     need_tensor("heaviside", input)
@@ -401,7 +414,7 @@ serve(Nextafter, nextafter)
 serve(Heaviside, heaviside)
 methods(
     round, round_, frac, frac_, sign, sign_, nan_to_num, nan_to_num_, copysign, ldexp, frexp, nextafter, heaviside,
-    copysign_=inplace_binary(COPYSIGN), ldexp_=inplace_binary(LDEXP), nextafter_=inplace_binary(NEXTAFTER),
+    copysign_=inplace_binary(COPYSIGN), ldexp_=inplace_binary(LDEXP), nextafter_=nextafter_,
     heaviside_=inplace_binary(HEAVISIDE),
 )  # fmt: skip
 fill(abs=_absolute)

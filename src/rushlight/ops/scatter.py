@@ -8,7 +8,8 @@ from typing import Any
 from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply2, applyn, number_of
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
+from rushlight.ops.checks import refuse
 from rushlight.ops.common import constant, methods, serve, write_out
 from rushlight.ops.gather import AlongDim, MaskedSelect, Take, check_index, check_mask, check_vector
 from rushlight.ops.view import expand, reshape
@@ -224,6 +225,13 @@ class IndexFill(AlongDim):
         return index_fill, (tensors[0], self.dim, tensors[2], tensors[1]), {}
 
 
+class IndexFillTensor(IndexFill):
+    """What `index_fill(dim, index, tensor)` records."""
+
+    __slots__ = ()
+    node_name = "IndexFillBackward1"
+
+
 class Put(Primitive):
     """x with source written (or added) at flat positions: `put(x, source, index)`."""
 
@@ -308,10 +316,10 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise RuntimeError(f"{operation}(): reduce argument must be either add or multiply, got {reduce!r}")
-        source = src if isinstance(src, TensorBase) else expand(constant(src, self._dtype, self._device), index._shape).clone()
+        source = src if is_tensor(src) else expand(constant(src, self._dtype, self._device), index._shape).clone()
         op: Primitive = ScatterAdd(d) if reduce == "add" else ScatterReduce(d, "prod", True)
         return op, (source, index)
-    if isinstance(src, TensorBase):
+    if is_tensor(src):
         check_same_dtype(operation, self, src)
         return Scatter(d), (src, index)
     return ScatterValue(d), (constant(src, self._dtype, self._device), index)
@@ -401,7 +409,7 @@ def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
 
 
 def _fill_value(self: Any, value: Any) -> Any:
-    if not isinstance(value, TensorBase):
+    if not is_tensor(value):
         return constant(value, self._dtype, self._device)
     if value._shape:
         raise RuntimeError(
@@ -412,24 +420,34 @@ def _fill_value(self: Any, value: Any) -> Any:
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with its slices at `index` along `dim` filled with `value`."""
-    op = IndexFill(normalize_dim(dim, len(input._shape), "index_fill"))
+    op = (IndexFillTensor if isinstance(value, TensorBase) else IndexFill)(normalize_dim(dim, len(input._shape), "index_fill"))
     return apply3(op, input, _fill_value(input, value), check_index(index, "index_fill"))
 
 
 def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Any:
     """`index_fill` in place."""
-    op = IndexFill(normalize_dim(dim, len(self._shape), "index_fill_"))
+    op = (IndexFillTensor if isinstance(value, TensorBase) else IndexFill)(normalize_dim(dim, len(self._shape), "index_fill_"))
     return apply_inplace(op, self, (_fill_value(self, value), check_index(index, "index_fill_")))
 
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of `input` with `source` written (or added) at flat positions `index`."""
-    return apply3(Put(accumulate), input, source, check_index(index, "put"))
+    return apply3(Put(accumulate), input, _as_many(source, index), check_index(index, "put"))
 
 
 def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """`put` in place."""
-    return apply_inplace(Put(accumulate), self, (source, check_index(index, "put_")))
+    return apply_inplace(Put(accumulate), self, (_as_many(source, index), check_index(index, "put_")))
+
+
+def _as_many(source: Any, index: Any) -> Any:
+    """`source`, which must have an element for each of `index`."""
+    if source.numel() != index.numel():
+        raise IndexError(
+            "put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+            f"{source.numel()}, index.numel() = {index.numel()}"
+        )
+    return source
 
 
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:

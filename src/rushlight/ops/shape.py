@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.base.dtypes import FLOATING, int64, result_dtype
+from rushlight.base.dtypes import result_dtype
 from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_argument
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import refuse
 from rushlight.ops.common import methods, serve, write_out
-from rushlight.ops.creation import zeros
-from rushlight.ops.view import diagonal, expand, reshape, select, transpose, unsqueeze
+from rushlight.ops.view import expand, reshape, select, unsqueeze
 from rushlight.ops.view_rules import Slice
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cat", "column_stack", "concat", "concatenate", "diag", "diag_embed",
-    "diagflat", "diagonal_scatter", "dstack", "flip", "fliplr", "flipud", "hstack", "repeat_interleave", "roll", "rot90",
-    "row_stack", "select_scatter", "slice_scatter", "stack", "tile", "trace", "tril", "triu", "vstack", "vander",
+    "atleast_1d", "atleast_2d", "atleast_3d", "cat", "column_stack", "concat", "concatenate", "dstack", "flip",
+    "fliplr", "flipud", "hstack", "repeat_interleave", "roll", "row_stack", "stack", "tile", "tril", "triu", "vstack",
 ]
 
 
@@ -245,7 +242,7 @@ def atleast_1d(*tensors: Any) -> Any:
 
 def atleast_2d(*tensors: Any) -> Any:
     """Each tensor with at least two dimensions; new ones in front."""
-    return _each(tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, max(x.numel(), 0))) if x._shape else reshape(x, (1, 1)))
+    return _each(tensors, lambda x: x if len(x._shape) > 1 else unsqueeze(x, 0) if x._shape else reshape(x, (1, 1)))
 
 
 def atleast_3d(*tensors: Any) -> Any:
@@ -380,17 +377,6 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     return apply1(Roll(amounts, tuple(normalize_dim(d, len(input._shape), "roll") for d in along)), input)
 
 
-def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
-    """A copy turned by `k` quarter turns from the first towards the second of `dims`."""
-    a, b = normalize_dims(dims, len(input._shape), "rot90")
-    turns = k % 4
-    if turns == 0:
-        return input.clone()
-    if turns == 2:
-        return flip(input, (a, b))
-    return transpose(flip(input, b), a, b) if turns == 1 else flip(transpose(input, a, b), b)
-
-
 def _matrices(operation: str, input: Any) -> Any:
     if len(input._shape) < 2:
         raise RuntimeError(f"{operation}: input tensor must have at least 2 dimensions, got shape {list(input._shape)}")
@@ -419,91 +405,6 @@ def triu_(self: Any, diagonal: int = 0) -> Any:
     return apply_inplace(Triu(diagonal), _matrices("triu_", self))
 
 
-def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    """Matrices over `dim1` and `dim2` with the last dimension of `input` on a diagonal, zeros elsewhere."""
-    shape = input._shape
-    size = shape[-1] + abs(offset)
-    rank = len(shape) + 1
-    a, b = normalize_dim(dim1, rank, "diag_embed"), normalize_dim(dim2, rank, "diag_embed")
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    rest = iter(shape[:-1])
-    out = input.new_zeros(tuple(size if i in (a, b) else next(rest) for i in range(rank)))
-    diagonal(out, offset, a, b).copy_(input)
-    return out
-
-
-def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
-    """A matrix with a vector on its diagonal, or the diagonal of a matrix as a copy."""
-    rank = len(input._shape)
-    if rank not in (1, 2):
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {rank}D")
-    result = diag_embed(input, diagonal) if rank == 1 else _diagonal(input, diagonal).clone()
-    return result if out is None else write_out(out, result, "diag")
-
-
-_diagonal = diagonal
-
-
-def diagflat(input: Any, offset: int = 0) -> Any:
-    """A matrix with the flattened input on its diagonal."""
-    return diag_embed(reshape(input, (-1,)), offset)
-
-
-def trace(input: Any) -> Any:
-    """The sum of a matrix's diagonal."""
-    if len(input._shape) != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
-    refuse("trace", input, "bool")
-    return diagonal(input).sum()
-
-
-def block_diag(*tensors: Any) -> Any:
-    """A block-diagonal matrix of the given matrices (vectors are rows)."""
-    if not tensors:
-        return zeros((1, 0))
-    blocks = _common_dtype(atleast_2d(*tensors) if len(tensors) > 1 else (atleast_2d(*tensors),))
-    width = sum(b._shape[1] for b in blocks)
-    rows, left = [], 0
-    for block in blocks:
-        height, columns = block._shape
-        rows.append(cat([block.new_zeros((height, left)), block, block.new_zeros((height, width - left - columns))], 1))
-        left += columns
-    return cat(rows, 0)
-
-
-def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
-    """A copy of `input` with `src` written at `index` of `dim`."""
-    out = input.clone()
-    select(out, dim, index).copy_(src)
-    return out
-
-
-def slice_scatter(
-    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Any:
-    """A copy of `input` with `src` written at `start:end:step` of `dim`."""
-    out = input.clone()
-    d = normalize_dim(dim, len(out._shape), "slice_scatter")
-    out[(slice(None),) * d + (slice(start, end, step),)] = src
-    return out
-
-
-def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """A copy of `input` with `src` written on a diagonal."""
-    out = input.clone()
-    diagonal(out, offset, dim1, dim2).copy_(src)
-    return out
-
-
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """The Vandermonde matrix of a vector."""
-    count = x._shape[0] if N is None else N
-    x = x if x._dtype.category >= FLOATING else x.to(int64)
-    powers = [x**i if i else x.new_ones(x._shape) for i in range(count)]
-    return stack(powers if increasing else powers[::-1], 1) if count else x.new_zeros((x._shape[0], 0))
-
-
 concat = concatenate = cat
 row_stack = vstack
 serve(Cat, cat)
@@ -514,6 +415,5 @@ serve(Roll, roll)
 serve(Tril, tril)
 serve(Triu, triu)
 methods(
-    repeat, tile, repeat_interleave, flip, fliplr, flipud, roll, rot90, tril, triu, tril_, triu_, diag_embed, diag, diagflat, trace,
-    select_scatter, slice_scatter, diagonal_scatter,
+    repeat, tile, repeat_interleave, flip, fliplr, flipud, roll, tril, triu, tril_, triu_,
 )

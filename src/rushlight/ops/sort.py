@@ -49,6 +49,13 @@ class Sort(Ordered):
         return k.sort(arrays[0], self.dim, self.descending, self.stable)
 
 
+class SortStable(Sort):
+    """What `sort(stable=...)` records."""
+
+    __slots__ = ()
+    node_name = "SortBackward1"
+
+
 class Topk(Ordered):
     """The k largest or smallest elements along a dimension."""
 
@@ -129,7 +136,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
     need_tensor("sort", input)
     need_real("sort", input)
     d = normalize_dim(dim, len(input._shape), "sort")
-    return named(sort_result, apply_multi(Sort(d, bool(descending), bool(stable)), (input,)), out, "sort")
+    return named(sort_result, apply_multi((SortStable if stable else Sort)(d, bool(descending), bool(stable)), (input,)), out, "sort")
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, **names: Any) -> Any:

@@ -273,6 +273,20 @@ class Zeta(RealBinary):
         return None, g * -s * binary(ZETA, s + 1, q)
 
 
+class ZetaFromNumber(Zeta):
+    """What `zeta(number, q)` records."""
+
+    __slots__ = ()
+    node_name = "SpecialZetaBackward1"
+
+
+class ZetaOfNumber(Zeta):
+    """What `zeta(s, number)` records."""
+
+    __slots__ = ()
+    node_name = "SpecialZetaBackward2"
+
+
 class Igamma(RealBinary):
     """The regularised lower incomplete gamma function."""
 
@@ -314,7 +328,7 @@ ENTR, LOG_NDTR, NDTRI = Entr(), LogNdtr(), Ndtri()
 LOGIT = Logit()
 XLOGY, XLOGY_FROM_NUMBER, XLOGY_OF_NUMBER = Xlogy(), XlogyFromNumber(), XlogyOfNumber()
 XLOG1PY, XLOG1PY_FROM_NUMBER, XLOG1PY_OF_NUMBER = Xlog1py(), Xlog1pyFromNumber(), Xlog1pyOfNumber()
-ZETA = Zeta()
+ZETA, ZETA_FROM_NUMBER, ZETA_OF_NUMBER = Zeta(), ZetaFromNumber(), ZetaOfNumber()
 IGAMMA, IGAMMAC = Igamma(), Igammac()
 
 erf = elementwise(Erf(), "The error function.")
@@ -394,6 +408,16 @@ def igammac(input: Any, other: Any, *, out: Any = None) -> Any:
     return binary(IGAMMAC, *_real_floats("igammac", input, other), out)
 
 
+def igamma_(self: Any, other: Any) -> Any:
+    """`igamma` in place."""
+    return apply_inplace(IGAMMA, self, _real_floats("igamma", self, other)[1:])
+
+
+def igammac_(self: Any, other: Any) -> Any:
+    """`igammac` in place."""
+    return apply_inplace(IGAMMAC, self, _real_floats("igammac", self, other)[1:])
+
+
 def _real_floats(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     a, b = tensors_of(operation, input, other)
     if a._dtype.category == b._dtype.category or a._dtype.category > FLOATING:
@@ -409,6 +433,6 @@ serve(Igamma, igamma)
 serve(Igammac, igammac)
 methods(
     logit, logit_, mvlgamma, mvlgamma_, xlogy, igamma, igammac,
-    polygamma=_polygamma_method, polygamma_=_polygamma_inplace, xlogy_=inplace_binary(XLOGY), igamma_=inplace_binary(IGAMMA),
-    igammac_=inplace_binary(IGAMMAC),
+    polygamma=_polygamma_method, polygamma_=_polygamma_inplace, xlogy_=inplace_binary(XLOGY), igamma_=igamma_,
+    igammac_=igammac_,
 )  # fmt: skip

@@ -119,6 +119,8 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of the given sizes along `dim`."""
+    if not input._shape:
+        raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
     d = normalize_dim(dim, len(input._shape), "split_with_sizes")
     sizes = shape_argument((split_sizes,), "split_with_sizes")
     if sum(sizes) != input._shape[d] or any(n < 0 for n in sizes):

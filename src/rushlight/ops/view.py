@@ -9,9 +9,10 @@ from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.dtypes import dtype as dtype_class
+from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.base.shape import (
     Shape,
-    broadcast_shapes,
+    Size,
     infer_size,
     normalize_dim,
     normalize_dims,
@@ -38,6 +39,7 @@ from rushlight.ops.view_rules import (
 
 __all__ = [
     "adjoint",
+    "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
     "diagonal",
@@ -119,6 +121,8 @@ def ravel(input: Any) -> Any:
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """Dimension `dim` split into `sizes`, one of which may be -1."""
     d = normalize_dim(dim, len(input._shape), "unflatten")
+    if not input._shape:
+        raise RuntimeError("unflatten: the input has no dimensions to split")
     given = shape_argument((sizes,), "unflatten")
     if not given:
         raise RuntimeError("unflatten: sizes must be non-empty")
@@ -250,11 +254,25 @@ def broadcast_to(input: Any, size: Any) -> Any:
     return expand(input, size)
 
 
+def broadcast_shapes(*shapes: int | Sequence[int]) -> Size:
+    """The shape that tensors of `shapes` (a number counts as one size) broadcast to; no tensor is made.
+
+    Raises `RuntimeError` for shapes that don't fit each other, `ValueError` for a negative size.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    torch.Size([2, 3])
+    """
+    given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    if any(size < 0 for shape in given for size in shape):
+        raise ValueError(f"broadcast_shapes(): a shape can't have a negative size, got {', '.join(map(str, given))}")
+    return Size(common_shape(*given))
+
+
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """The tensors broadcast against each other."""
     given = tuple(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], TensorBase) else tensors
-    shape = broadcast_shapes(*[x._shape for x in given])
-    return tuple(expand(x, shape) for x in given)
+    shape = common_shape(*[x._shape for x in given])
+    return tuple(x if x._shape == shape else expand(x, shape) for x in given)
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:

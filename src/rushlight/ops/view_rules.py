@@ -162,6 +162,14 @@ class SqueezeDim(Squeeze):
     node_name = "SqueezeBackward1"
 
 
+class SqueezeLast(Squeeze):
+    """The squeeze at the end of a product with a vector, which torch makes in place."""
+
+    __slots__ = ()
+    name = "squeeze_dim"
+    node_name = "SqueezeBackward4"
+
+
 class SqueezeDims(Squeeze):
     """What `squeeze((dim, ...))` records."""
 

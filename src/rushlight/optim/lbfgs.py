@@ -134,7 +134,7 @@ class LBFGS(Optimizer):
             steps.append(moved)
             ro.append(1.0 / curvature)
             state["H_diag"] = curvature / change.dot(change)
-        weights = [None] * len(changes)
+        weights = state.setdefault("al", [None] * history_size)
         q = -gradient
         for i in reversed(range(len(changes))):
             weights[i] = steps[i].dot(q) * ro[i]

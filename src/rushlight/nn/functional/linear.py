@@ -6,8 +6,7 @@ from math import prod, sqrt
 from typing import Any
 
 from rushlight.base.dtypes import BOOL
-from rushlight.core.modes import local
-from rushlight.core.modes import STATE
+from rushlight.core.modes import STATE, local
 from rushlight.core.primitive import PLAIN, apply2, apply_view, applyn, intercepted
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.functional.dropout import dropout
