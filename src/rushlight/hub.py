@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any, Final
 from urllib.parse import unquote, urlparse
 
-from rushlight.serialization import load
+from rushlight.serialization import load as _load
 from rushlight.serialization.atomic import sync_folder
 from rushlight.serialization.zip_reader import ZipReader
 
@@ -78,7 +78,7 @@ def load_state_dict_from_url(
         found = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, cached, found.group(1) if found else None, progress=progress)
     inner = _sole_member(cached)
-    return load(cached if inner is None else inner, map_location=map_location, weights_only=weights_only)
+    return _load(cached if inner is None else inner, map_location=map_location, weights_only=weights_only)
 
 
 def _sole_member(path: str) -> IO[bytes] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,9 @@ def test_uninitialized() -> None:
     buffer = UninitializedBuffer()
     buffer.materialize(4)
     assert type(buffer) is rushlight.Tensor and buffer.shape == (4,) and not buffer.requires_grad
+
+
+def test_a_process_that_has_not_imported_nn_can_unpickle_one():
+    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).requires_grad)"
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(nn.Parameter(rushlight.ones(1))), capture_output=True)
+    assert done.stdout == b"True\n", done.stderr

@@ -193,7 +193,7 @@ def _tensor_difference(ours: Any, theirs: torch.Tensor, strides: bool, rtol: flo
 
 
 def as_numpy(tensor: Any) -> np.ndarray:
-    plain = tensor.detach()
+    plain = tensor.detach().clone()  # torch's gradients may be tensors of zeros without memory
     return plain.float().numpy() if repr(plain.dtype) == "torch.bfloat16" else plain.numpy()
 
 

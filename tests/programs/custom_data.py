@@ -128,4 +128,4 @@ for epoch in range(2):
 try:
     DataLoader(numbers, shuffle=True, sampler=EvenFirst(numbers))
 except ValueError as error:
-    print(error)
+    print(type(error).__name__, str(error)[:30])

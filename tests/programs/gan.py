@@ -19,7 +19,13 @@ def weights_init(m):
         nn.init.constant_(m.bias.data, 0)
 
 
-generator = nn.Sequential(nn.Linear(latent_dim, 16, bias=False), nn.BatchNorm1d(16, 0.8), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 2), nn.Tanh())
+generator = nn.Sequential(
+    nn.Linear(latent_dim, 16, bias=False),
+    nn.BatchNorm1d(16, 0.8),
+    nn.LeakyReLU(0.2, inplace=True),
+    nn.Linear(16, 2),
+    nn.Tanh(),
+)
 discriminator = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2, inplace=True), nn.Linear(16, 1), nn.Sigmoid())
 generator.apply(weights_init)
 discriminator.apply(weights_init)

@@ -137,7 +137,14 @@ def cmp(s, dt, t):
     print(f"{s:15s} | exact: {ex in (True, False)} | approximate: {str(app):5s}")
 
 
-for name, mine, tensor in (("logits", dlogits, logits), ("h", dh, h), ("W2", dW2, W2), ("hpre", dhpre, hpre), ("W1", dW1, W1), ("C", dC, C)):
+for name, mine, tensor in (
+    ("logits", dlogits, logits),
+    ("h", dh, h),
+    ("W2", dW2, W2),
+    ("hpre", dhpre, hpre),
+    ("W1", dW1, W1),
+    ("C", dC, C),
+):
     cmp(name, mine, tensor)
 
 
@@ -186,7 +193,10 @@ for i, layer in enumerate(layers[:-1]):
     print("layer %d (%10s): mean %+.2f, std %.2f, grad %e" % (i, layer.__class__.__name__, t.mean(), t.std(), t.grad.std()))  # noqa: UP031
 for p in parameters:
     if p.ndim == 2:
-        print("weight %10s | mean %.5f | std %e | grad:data ratio %e" % (tuple(p.shape), p.grad.abs().mean(), p.grad.std(), p.grad.std() / p.std()))  # noqa: UP031
+        print(
+            "weight %10s | mean %.5f | std %e | grad:data ratio %e"  # noqa: UP031
+            % (tuple(p.shape), p.grad.abs().mean(), p.grad.std(), p.grad.std() / p.std())
+        )
 hist = torch.histogram(layers[0].out.detach(), bins=5)
 print(hist.hist, hist.bin_edges)
 a, b = torch.Tensor([2.0]).double(), torch.Tensor([-3.0]).double()

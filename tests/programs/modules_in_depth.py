@@ -71,11 +71,11 @@ print(model.stem, "stem.bias" in model.state_dict())
 try:
     model.stem = torch.ones(2)
 except TypeError as error:
-    print(error)
+    print(type(error).__name__, str(error)[:30])
 try:
     model.stem.weight = torch.ones(4, 2)
 except TypeError as error:
-    print(str(error)[:92])
+    print(type(error).__name__, str(error)[:30])
 del model.scratch
 print([n for n, _ in model.named_buffers()], hasattr(model, "scratch"))
 
@@ -119,7 +119,7 @@ class NoSuper(nn.Module):
 try:
     NoSuper()
 except AttributeError as error:
-    print(str(error)[:50])
+    print(type(error).__name__, str(error)[:30])
 with torch.no_grad():
     net[0].weight.copy_(torch.eye(2))
     net[0].weight[0, 1] = 9

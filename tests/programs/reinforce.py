@@ -7,7 +7,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-
 torch.manual_seed(26)
 random.seed(26)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 import traceback
 import warnings
-from pathlib import Path
 from typing import Any, Final
 
 from rushlight.core.modes import Override, local, refresh
@@ -12,7 +12,7 @@ from rushlight.core.node import Node
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 
-_PACKAGE: Final = str(Path(__file__).parent.parent)
+_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__))
 
 
 def remember_forward(op: Any, inputs: tuple[Any, ...], outputs: Any) -> None:

@@ -46,7 +46,7 @@ def _cotangent(edge: Edge, given: Any, i: int) -> Any:
         if prod(meta.shape) != 1:
             raise RuntimeError(
                 f"grad can be implicitly created only for scalar outputs, but this one has shape {list(meta.shape)}. Pass "
-                "gradient= (a tensor of that shape), or reduce the output first: loss.sum().backward()"
+                "gradient= (grad_outputs= in autograd.grad), a tensor of that shape, or reduce the output first: loss.sum().backward()"
             )
         if meta.dtype.is_complex:
             raise RuntimeError(
@@ -58,7 +58,7 @@ def _cotangent(edge: Edge, given: Any, i: int) -> Any:
     if given._shape != meta.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of "
-            f"torch.Size({list(meta.shape)})."
+            f"torch.Size({list(meta.shape)}). The gradient to start from needs the shape of the output."
         )
     if given._dtype.is_complex != meta.dtype.is_complex:
         raise RuntimeError(

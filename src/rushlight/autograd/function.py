@@ -107,10 +107,9 @@ class FunctionNode(Node):
         return self.unpack()
 
     def __getattr__(self, name: str) -> Any:
-        found = None if name == "ctx" else self.ctx.__dict__.get(name)
-        if found is None:
+        if name in FunctionNode.__slots__ or name not in self.ctx.__dict__:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        return found
+        return self.ctx.__dict__[name]
 
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.saved is RELEASED:
@@ -122,7 +121,7 @@ class FunctionNode(Node):
             )
         found = _rule(self.function)(self.ctx, *grads)
         found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
-        inputs = len(self.edges)
+        inputs = len(self.are_tensors)
         if len(found) > inputs and all(g is None for g in found[inputs:]):
             found = found[:inputs]
         if len(found) != inputs:
@@ -133,7 +132,7 @@ class FunctionNode(Node):
         for i, g in enumerate(found):
             if g is not None:
                 self._check(i, g)
-        return found
+        return tuple([g for g, is_tensor in zip(found, self.are_tensors, strict=True) if is_tensor])
 
     def _check(self, i: int, g: Any) -> None:
         if not isinstance(g, TensorBase):
@@ -235,7 +234,8 @@ class Function:
         node = cls._node_class.__new__(cls._node_class)
         needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
         record = local.grad and not local.inference and True in needs
-        node.start(None, tuple([a.edge() if record and n else None for a, n in zip(args, needs, strict=True)]), needs, ())
+        given = [a for a in args if isinstance(a, TensorBase)]
+        node.start(None, tuple([a.edge() if record and a.requires_grad else None for a in given]), (), ())
         node.are_tensors = tuple([isinstance(a, TensorBase) for a in args])
         ctx = node.ctx = FunctionCtx(node, needs)
         before = set_grad(False)
@@ -307,7 +307,7 @@ def _handed_through(t: Any) -> Any:
 
 def _give_history(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], out: Any, i: int) -> None:
     if _among(out, ctx.dirty_tensors) and _among(out, args):
-        place = next(n for n, a in enumerate(args) if a is out)
+        place = next(n for n, a in enumerate([a for a in args if isinstance(a, TensorBase)]) if a is out)
         adopt_history(out, node, i, place)
         return
     if out._view is not None and out._view.base is not None:

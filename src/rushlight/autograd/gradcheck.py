@@ -6,6 +6,7 @@ Along a random direction u with a random cotangent v, v·(J u) must equal (vJ)·
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -62,12 +63,26 @@ def gradcheck(
     checked = [i for i, a in enumerate(args) if isinstance(a, TensorBase) and a.requires_grad]
     if not checked:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the inputs have requires_grad=True.")
+    for i in checked:
+        if args[i]._dtype.name not in ("float64", "complex128"):
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if "
+                "all the inputs are not of double precision floating point or complex.",
+                UserWarning,
+                stacklevel=2,
+            )
     outputs = _outputs(func(*args))
     if not any(o.requires_grad for o in outputs):
         return _all_zero(func, args, checked, eps, atol, raise_exception)
     for j, out in enumerate(outputs):
         if not out.requires_grad:
             continue
+        if not _repeatable(out, [args[i] for i in checked], nondet_tol):
+            return _fail(
+                f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values "
+                f"for output {j}. The tolerance for nondeterminism was {nondet_tol}.",
+                raise_exception,
+            )
         for i in checked:
             if fast_mode:
                 ok = _fast(func, args, i, j, out, eps, atol, rtol, raise_exception)
@@ -76,6 +91,16 @@ def gradcheck(
             if not ok:
                 return False
     return True
+
+
+def _repeatable(out: Any, inputs: list[Any], tolerance: float) -> bool:
+    """Whether two backward passes give the same gradients."""
+    seed = as_tensor(_random(np.random.default_rng(2), np.array(array_of(out.detach()))), device=out.device)
+    first, second = (grad(out, inputs, seed, retain_graph=True, allow_unused=True) for _ in range(2))
+    return all(
+        a is None or float(np.abs(array_of(a.detach()) - array_of(b.detach())).max(initial=0.0)) <= tolerance
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def _all_zero(func: Callable[..., Any], args: tuple[Any, ...], checked: list[int], eps: float, atol: float, raise_exception: bool) -> bool:

@@ -6,6 +6,14 @@ import threading
 from typing import Any, Final
 
 KNOWN_TYPES: Final = ("cpu", "cuda", "mps", "meta", "xpu")
+# What people say instead, and what they mean.
+_CURES: Final = {
+    "gpu": ". An NVIDIA GPU is 'cuda', an Apple one 'mps'",
+    **{
+        name: f". A dtype is not a string: torch.{name}"
+        for name in ("float", "float16", "float32", "float64", "bfloat16", "half", "double", "int", "int32", "int64", "long", "bool")
+    },
+}
 
 
 class device:
@@ -32,6 +40,7 @@ class device:
         if kind not in KNOWN_TYPES or (colon and (not number.isdecimal() or (number[0] == "0" and number != "0"))):
             raise RuntimeError(
                 f"Invalid device string: {type!r}; expected one of {', '.join(KNOWN_TYPES)}, with an index as in 'cuda:0'"
+                + _CURES.get(kind, "")
             )
         if colon:
             if index is not None:

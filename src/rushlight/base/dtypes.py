@@ -208,7 +208,9 @@ def result_dtype(entries: list[tuple[dtype, bool]]) -> dtype:
         return zero
     if zero is None or zero.category <= dim.category:
         return dim
-    return _JOINS[dim, zero] if dim.category >= FLOATING else zero
+    if dim.category == FLOATING:  # with a zero-dim complex number: the precision of the tensor stays
+        return complex128 if dim.itemsize == 8 else complex64
+    return zero
 
 
 def can_cast(from_: dtype, to: dtype) -> bool:

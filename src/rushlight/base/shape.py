@@ -99,7 +99,8 @@ def normalize_dims(dims: Any, rank: int, operation: str = "") -> Shape:
         found = tuple(normalize_dim(d, rank, operation) for d in dims)
         if len(set(found)) != len(found):
             repeated = next(d for d in found if found.count(d) > 1)
-            raise RuntimeError(f"dim {repeated} appears multiple times in the list of dims {tuple(dims)}")
+            where = f"{operation}(): " if operation else ""
+            raise RuntimeError(f"{where}dim {repeated} appears multiple times in the list of dims {tuple(dims)}")
         return found if rank else ()
     d = normalize_dim(dims, rank, operation)
     return (d,) if rank else ()
@@ -129,12 +130,14 @@ def infer_size(shape: Shape, numel: int) -> Shape:
     """`shape` with its one -1 replaced so that it holds `numel` elements."""
     missing = [i for i, n in enumerate(shape) if n == -1]
     if len(missing) > 1:
-        raise RuntimeError("only one dimension can be inferred")
+        raise RuntimeError(f"only one dimension can be inferred, but {list(shape)} has {len(missing)} sizes of -1")
     if any(n < -1 for n in shape):
         raise RuntimeError(f"invalid shape dimension {min(shape)} in {list(shape)}")
     if not missing:
         if prod(shape) != numel:
-            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+            raise RuntimeError(
+                f"shape '{list(shape)}' is invalid for input of size {numel}: it holds {prod(shape)} elements, the tensor has {numel}"
+            )
         return shape
     known = prod(n for n in shape if n != -1)
     if known == 0:
@@ -145,5 +148,7 @@ def infer_size(shape: Shape, numel: int) -> Shape:
             )
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
     if numel % known:
-        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+        raise RuntimeError(
+            f"shape '{list(shape)}' is invalid for input of size {numel}: {numel} elements can't be divided into groups of {known}"
+        )
     return tuple(numel // known if n == -1 else n for n in shape)

@@ -130,7 +130,10 @@ class NameGuard:
     def __call__(self, name: str) -> Any:
         if self.previous is not None:
             try:
-                return self.previous(name)
+                value = self.previous(name)
+                if isinstance(value, ModuleType):
+                    self.submodule(f"{self.shown}.{name}")  # a lazily loaded package: it answers for its names as well
+                return value
             except AttributeError as error:
                 if not _raised_directly(error.__traceback__):
                     raise  # a lazily loaded module failed inside; that is another error than a missing name

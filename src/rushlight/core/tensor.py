@@ -11,11 +11,9 @@ import warnings
 from math import prod
 from typing import Any, Final
 
-import numpy as np
-
 from rushlight.base.device import device
 from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY, dtype
-from rushlight.base.shape import Shape, Size
+from rushlight.base.shape import Shape, Size, contiguous_strides
 from rushlight.core.modes import local
 from rushlight.core.node import AutogradMeta, Node, accumulate_node
 from rushlight.core.storage import Array, Storage, View
@@ -231,10 +229,6 @@ class TensorBase:
     def name(self) -> str | None:
         return None if self._meta is None else self._meta.name
 
-    @property
-    def retains_grad(self) -> bool:
-        return self._meta is not None and self._meta.retains_grad
-
     # Aliases without recording; the recorded `detach` is an operation.
 
     def detach_alias(self) -> Any:
@@ -425,19 +419,11 @@ class TensorBase:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
-    def __contains__(self, element: Any) -> bool:
-        if not isinstance(element, (TensorBase, int, float, complex)):
-            raise RuntimeError(
-                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-            )
-        return bool((self == element).any())
-
     def _warn_of_lost_history(self) -> None:
         if local.grad and self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior: no gradient flows "
-                "through a Python number. Use tensor.detach() or tensor.item() to say that this is meant.",
-                UserWarning,
+                "through a number. Use tensor.detach() or tensor.item() to say that this is meant.",
                 stacklevel=3,
             )
 
@@ -449,7 +435,8 @@ class TensorBase:
                 raise RuntimeError(
                     f"Boolean value of Tensor with {amount} is ambiguous; use x.any(), x.all() or x.numel()"
                 )
-            raise RuntimeError(f"a Tensor with {numel} elements cannot be converted to Scalar")
+            shape = list(self._shape)
+            raise ValueError(f"only one element tensors can be converted to Python scalars: {kind}() got {shape}; use x.tolist()")
         return self.item()
 
     def item(self) -> Any:
@@ -458,10 +445,8 @@ class TensorBase:
             raise RuntimeError(f"a Tensor with {prod(self._shape)} elements cannot be converted to Scalar")
         if self._device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors: they have a shape but no values")
-        value = array_of(self).item()
-        return (
-            float(value) if self._dtype.category == FLOATING else bool(value) if self._dtype.category == BOOL else value
-        )
+        value, category = array_of(self).item(), self._dtype.category
+        return float(value) if category == FLOATING else bool(value) if category == BOOL else value
 
 
 _new: Final = object.__new__
@@ -550,6 +535,6 @@ def numpy_strides(t: TensorBase) -> Shape:
         array = storage.relaid
         if array is None:
             assert storage.hidden is not None
-            return tuple(s // t._dtype.itemsize for s in np.empty(t._shape, np.int8).strides) or ()
+            return contiguous_strides(t._shape)
     size = t._dtype.itemsize
     return tuple(s // size for s in array.strides)

@@ -199,7 +199,10 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
 def _calculate_fan_in_and_fan_out(tensor: Any) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, *kernel); `ValueError` below 2 dimensions."""
     if tensor.dim() < 2:
-        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+        raise ValueError(
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions: got one of shape "
+            f"{list(tensor.shape)}; biases are set with zeros_, constant_, normal_ or uniform_"
+        )
     sizes = tensor.size()
     field = math.prod(sizes[2:])
     return sizes[1] * field, sizes[0] * field

@@ -101,7 +101,17 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     def __reduce_ex__(self, protocol: Any) -> Any:
         args: tuple[Any, ...] = (make_alias(self), self.requires_grad, OrderedDict())
         state = dict(self.__dict__)
+        # Python's own pickle, which sends it to another process, must import this module there; files (protocol 2) need not.
+        if protocol != 2:
+            return _unpickled, (*args, state)
         return (rebuild_parameter_with_state, (*args, state)) if state else (rebuild_parameter, args)
+
+
+def _unpickled(data: Any, requires_grad: bool, hooks: Any, state: dict[str, Any]) -> Any:
+    """The parameter that `Parameter.__reduce_ex__` took apart."""
+    if state:
+        return rebuild_parameter_with_state(data, requires_grad, hooks, state)
+    return rebuild_parameter(data, requires_grad, hooks)
 
 
 def _alias_as(cls: type, data: Any, requires_grad: bool) -> Any:

@@ -274,6 +274,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`other - alpha * input`."""
+    need_tensor("rsub", input)
     _no_bool(input, other)
     a, b = tensors_of("rsub", input, other)
     return binary((RsubTensor if isinstance(other, TensorBase) else Rsub)(alpha), a, b)
@@ -322,6 +323,7 @@ def remainder(input: Any, other: Any, *, out: Any = None) -> Any:
 
 def fmod(input: Any, other: Any, *, out: Any = None) -> Any:
     """The remainder of `input / other` with the sign of the dividend, as C's `fmod`."""
+    need_tensor("fmod", input)
     return binary(FMOD_NUMBER if isinstance(other, Number) else FMOD, input, other, out)
 
 

@@ -168,6 +168,7 @@ def _comparison(op: Comparison, symbol: str) -> Callable[..., Any]:
     """The public function, method and in-place method of a comparison."""
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        need_tensor(op.name, input)
         return binary(op, input, other, out)
 
     function.__name__ = function.__qualname__ = op.name

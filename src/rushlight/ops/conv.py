@@ -282,7 +282,8 @@ def _check_sizes(op: Convolution, x: Shape, w: Shape, bias: Any, name: str) -> N
     if x[1] != channels:
         raise RuntimeError(
             f"Given {'transposed=1' if op.transposed else f'groups={groups}'}, weight of size {list(w)}, expected "
-            f"input{list(x)} to have {channels} channels, but got {x[1]} channels instead"
+            f"input{list(x)} to have {channels} channels, but got {x[1]} channels instead: "
+            f"{name} takes the channels from dimension 1. Change the input, or make the layer with in_channels={x[1]}"
         )
     if bias is not None and bias._shape != (outputs,):
         raise RuntimeError(

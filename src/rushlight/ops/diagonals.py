@@ -243,14 +243,15 @@ def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
 
 
 def slice_scatter(
-    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1, *, out: Any = None
 ) -> Any:
     """A copy of `input` with `src` written at `start:end:step` of `dim`."""
     d = normalize_dim(dim, len(input._shape), "slice_scatter")
     if step <= 0:
         raise RuntimeError(f"slice step must be positive, got {step}")
     first, last, _ = slice(start, end).indices(input._shape[d])
-    return _written(SliceScatter(Slice(d, first, max(first, last), step)), input, src)
+    result = _written(SliceScatter(Slice(d, first, max(first, last), step)), input, src)
+    return result if out is None else write_out(out, result, "slice_scatter")
 
 
 def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:

@@ -46,6 +46,8 @@ class Cdist(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         x, y = arrays
+        if not x.shape[-1]:
+            return k.zeros((*x.shape[:-1], y.shape[-2]), x.dtype)
         if not self.product:
             return k.norm(k.sub(k.unsqueeze(x, x.ndim - 1), k.unsqueeze(y, y.ndim - 2)), self.p, (x.ndim,), False)
         last, of = x.ndim - 1, x.dtype

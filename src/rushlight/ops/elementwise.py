@@ -167,6 +167,8 @@ class Acosh(Unary):
     name = "acosh"
 
     def slope(self, saved: Any) -> Any:
+        if not saved._dtype.is_complex:
+            return (saved * saved - 1).rsqrt()
         # Two roots, not one of the product: right on the whole complex plane.
         return (saved - 1).rsqrt() * (saved + 1).rsqrt()
 

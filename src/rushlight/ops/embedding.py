@@ -9,7 +9,7 @@ from rushlight.core.inplace import apply_update
 from rushlight.core.modes import Override
 from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import kind_name, refuse
+from rushlight.ops.checks import kind_name, need_tensor, refuse
 
 __all__ = ["embedding", "embedding_renorm_"]
 
@@ -139,6 +139,8 @@ def embedding(
 def embedding_renorm_(weight: Any, indices: Any, max_norm: float, norm_type: float = 2.0) -> Any:
     """Scale down, in place and unrecorded, the rows at `indices` whose `norm_type`-norm exceeds `max_norm`; returns `weight`."""
     refuse("embedding_renorm_", weight, "bool integer")
+    if len(weight._shape) != 2:
+        raise RuntimeError(f"embedding_renorm_(): expected a 2-dimensional weight, got shape {list(weight._shape)}")
     with Override(grad=False):
         apply_update(EmbeddingRenorm(float(max_norm), float(norm_type)), (weight, indices), (0,))
     return weight
@@ -151,6 +153,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    need_tensor("one_hot", tensor, "tensor")
     if tensor._dtype is not int64:
         raise RuntimeError(
             f"one_hot is only applicable to index tensor of type LongTensor, but got {kind_name(tensor._dtype)}: use tensor.long()"

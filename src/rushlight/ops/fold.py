@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply1
+from rushlight.ops.checks import need_tensor
 
 __all__ = ["channel_shuffle", "col2im", "im2col", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -272,6 +273,7 @@ def _check_pixels(name: str, input: Any, factor: int, argument: str) -> None:
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """[*, C * r * r, H, W] to [*, C, H * r, W * r]: channels become pixels (r is `upscale_factor`)."""
+    need_tensor("pixel_shuffle", input)
     _check_pixels("pixel_shuffle", input, upscale_factor, "upscale_factor")
     square = upscale_factor * upscale_factor
     if input._shape[-3] % square:
@@ -284,6 +286,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """[*, C, H * r, W * r] to [*, C * r * r, H, W]: the inverse of `pixel_shuffle`."""
+    need_tensor("pixel_unshuffle", input)
     _check_pixels("pixel_unshuffle", input, downscale_factor, "downscale_factor")
     for dim, word in ((-2, "height"), (-1, "width")):
         if input._shape[dim] % downscale_factor:

@@ -8,6 +8,7 @@ from rushlight.base.dtypes import BOOL
 from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.view import reshape
 
@@ -138,6 +139,7 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
 
     `index` has as many dimensions as `input` and, apart from `dim`, no larger sizes.
     """
+    need_tensor("gather", input)
     d = normalize_dim(dim, len(input._shape), "gather")
     result = apply2(Gather(d), input, check_index(index, "gather"))
     return result if out is None else write_out(out, result, "gather")
@@ -170,6 +172,7 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
 
 def nonzero(input: Any, *, out: Any = None, as_tuple: bool = False) -> Any:
     """The indices of the non-zero elements: one row each, or with `as_tuple` one tensor a dimension."""
+    need_tensor("nonzero", input)
     if as_tuple:
         rows = apply1(Nonzero(), input if input._shape else reshape(input, (1,)))
         return rows.unbind(1)
@@ -179,6 +182,7 @@ def nonzero(input: Any, *, out: Any = None, as_tuple: bool = False) -> Any:
 
 def argwhere(input: Any) -> Any:
     """`nonzero` without `as_tuple`."""
+    need_tensor("argwhere", input)
     return apply1(Nonzero(), input)
 
 

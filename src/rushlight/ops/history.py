@@ -139,13 +139,18 @@ def retain_grad(self: Any) -> None:
     node.retained[self._output_nr] = weakref.ref(self)
 
 
+def _retains_grad(self: Any) -> bool:
+    """Whether `retain_grad` was called on this computed tensor."""
+    return self._meta is not None and self._meta.retains_grad
+
+
 def register_hook(self: Any, hook: Callable[[Any], Any]) -> HookHandle:
     """Call `hook(grad)` when the gradient of this tensor is known; a tensor it returns takes the gradient's place.
 
     Raises `RuntimeError` when the tensor does not require gradients. Returns a handle with `remove()`.
     """
     if not self.requires_grad:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient; call x.requires_grad_() first")
     node = self.grad_fn
     if node is None:
         meta = self.autograd_meta()
@@ -163,7 +168,7 @@ def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Any], None]) -
     Raises `RuntimeError` for a tensor that does not require gradients or that was computed.
     """
     if not self.requires_grad:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient; call x.requires_grad_() first")
     if self.grad_fn is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     meta = self.autograd_meta()
@@ -174,5 +179,6 @@ def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Any], None]) -
 
 fill(detach=detach)
 methods(detach, detach_, retain_grad, register_hook, register_post_accumulate_grad_hook)
+attach("retains_grad", property(_retains_grad))
 attach("data", property(_get_data, _set_data))
 attach("grad", property(_get_grad, _set_grad, _delete_grad))

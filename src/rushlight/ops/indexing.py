@@ -21,6 +21,7 @@ from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import Number, methods, serve
 from rushlight.ops.from_data import as_tensor
+from rushlight.ops.gather import gather
 from rushlight.ops.view import expand, reshape
 from rushlight.ops.view_rules import Alias, Select, Slice, Unsqueeze
 
@@ -134,6 +135,12 @@ def _as_items(key: Any) -> list[Any]:
 
 def _index_tensor(entry: Any, like: Any) -> Any:
     """A list, a range or an ndarray in an index as a tensor."""
+    if not isinstance(entry, (TensorBase, Sequence)) and not hasattr(entry, "__array__") or isinstance(entry, (str, bytes)):
+        kind = TypeError if isinstance(entry, (str, bytes)) else IndexError
+        raise kind(
+            "only integers, slices (`:`), ellipsis (`...`), None and tensors or lists of integers or bools are valid indices, got "
+            f"{entry!r} ({type(entry).__name__})"
+        )
     found: Any = entry if isinstance(entry, TensorBase) else as_tensor(entry, device=like._device)
     if found._dtype.category >= FLOATING:
         if found.numel() == 0 and not isinstance(entry, TensorBase):
@@ -341,10 +348,10 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     return applyn(IndexPut(pattern, accumulate), (input, values, *tensors))
 
 
-def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
     """`gather` with broadcasting: values of `input` at `indices` along `dim` (None: of the flattened input)."""
     if dim is None:
-        return reshape(input, (-1,)).gather(0, reshape(indices, (-1,)))
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)), out=out)
     rank = len(input._shape)
     d = dim + rank if dim < 0 else dim
     if len(indices._shape) != rank:
@@ -356,7 +363,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         tuple(1 if i == d else n for i, n in enumerate(input._shape)), tuple(1 if i == d else n for i, n in enumerate(indices._shape))
     )
     wide = expand(input, tuple(input._shape[d] if i == d else n for i, n in enumerate(common)))
-    return wide.gather(d, expand(indices, tuple(indices._shape[d] if i == d else n for i, n in enumerate(common))))
+    places = expand(indices, tuple(indices._shape[d] if i == d else n for i, n in enumerate(common)))
+    return gather(wide, d, places, out=out)
 
 
 serve(IndexPut, index_put)

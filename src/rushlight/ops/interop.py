@@ -39,6 +39,8 @@ def numpy(self: Any, *, force: bool = False) -> Array:
         self = self.detach().cpu()
     if self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if self._device.type == "meta":
+        raise TypeError("can't convert meta device type tensor to numpy: it has a shape but no values. Make it on the CPU")
     if self._device.type != "cpu":
         raise TypeError(
             f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
@@ -240,6 +242,13 @@ def __reversed__(self: Any) -> Any:
     return self.flip(0) if self._shape else self
 
 
+def __contains__(self: Any, element: Any) -> bool:
+    """Whether some element equals `element`; `RuntimeError` for what is neither a tensor nor a number."""
+    if not isinstance(element, (TensorBase, int, float, complex)):
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    return bool((self == element).any())
+
+
 def is_nonzero(input: Any) -> bool:
     """Whether the only element is not zero (False); `RuntimeError` for several or none."""
     if input.numel() != 1:
@@ -250,6 +259,7 @@ def is_nonzero(input: Any) -> bool:
 
 copyreg.pickle(Storage, _reduce_storage)  # type: ignore[arg-type]
 methods(
+    __contains__,
     numpy,
     __array__,
     __array_wrap__,

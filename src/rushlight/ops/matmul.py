@@ -243,7 +243,8 @@ def _check_dims(operation: str, ranks: tuple[int, ...], **tensors: Any) -> None:
     for rank, (name, value) in zip(ranks, tensors.items(), strict=True):
         if len(value._shape) != rank:
             raise RuntimeError(
-                f"{operation}(): {name} must be a {_KINDS[rank]} ({rank}-D), got {len(value._shape)}-D of shape {list(value._shape)}"
+                f"{operation}(): {name} must be a {_KINDS[rank]} ({rank}-D), got {len(value._shape)}-D of shape {list(value._shape)}; "
+                "matmul() (or @) takes tensors of any rank"
             )
 
 
@@ -283,7 +284,9 @@ def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """The products of two batches of matrices, (b, n, m) and (b, m, p); no broadcasting."""
     _check_dims("bmm", (3, 3), input=input, mat2=mat2)
     if input._shape[0] != mat2._shape[0]:
-        raise RuntimeError(f"bmm(): batch sizes differ: {list(input._shape)} and {list(mat2._shape)}")
+        raise RuntimeError(
+            f"bmm(): batch sizes differ: {list(input._shape)} and {list(mat2._shape)}; matmul() broadcasts a batch of size 1"
+        )
     _check_matrices("bmm", input, mat2)
     result = apply2(BMM, input, mat2)
     return result if out is None else write_out(out, result, "bmm")
@@ -304,8 +307,8 @@ def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
     _check_dims("dot", (1, 1), input=input, tensor=tensor)
     if input._shape != tensor._shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor {list(input._shape)} and src {list(tensor._shape)} to have the same number of "
-            f"elements, but got {input._shape[0]} and {tensor._shape[0]} elements respectively"
+            f"dot(): inconsistent tensor size, expected tensor {list(input._shape)} and src {list(tensor._shape)} to have "
+            f"the same number of elements, but got {input._shape[0]} and {tensor._shape[0]} elements respectively"
         )
     _check_same("dot", input, tensor)
     result = apply2(DOT, input, tensor)
@@ -333,7 +336,8 @@ def inner(input: Any, other: Any, *, out: Any = None) -> Any:
     """Products summed over the last dimension of both."""
     _check_tensors("inner", input=input, other=other)
     if not input._shape or not other._shape:
-        return input * other
+        result = input * other
+        return result if out is None else write_out(out, result, "inner")
     if input._shape[-1] != other._shape[-1]:
         raise RuntimeError(
             f"inner() the last dimension must match on both input tensors but got shapes {list(input._shape)} and {list(other._shape)}"
@@ -439,6 +443,8 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
 def addr_(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """`addr` in place."""
     _check_dims("addr_", (1, 1), vec1=vec1, vec2=vec2)
+    if self._shape != (vec1._shape[0], vec2._shape[0]):
+        raise RuntimeError(f"addr_(): size mismatch, input: {list(self._shape)}, v1: {list(vec1._shape)}, v2: {list(vec2._shape)}")
     return apply_inplace(Addr(beta, alpha), self, (vec1, vec2))
 
 
@@ -528,9 +534,13 @@ def _reflected(b: Any, other: Any) -> Any:
 
 
 ger = outer
-for _primitive, _function in ((Mm, mm), (Bmm, bmm), (Mv, mv), (Dot, dot), (Vdot, vdot), (Addr, addr), (Addbmm, addbmm), (Addmm, addmm), (Baddbmm, baddbmm), (Addmv, addmv)):
+for _primitive, _function in (
+    (Mm, mm), (Bmm, bmm), (Mv, mv), (Dot, dot), (Vdot, vdot), (Addr, addr), (Addbmm, addbmm), (Addmm, addmm),
+    (Baddbmm, baddbmm), (Addmv, addmv),
+):  # fmt: skip
     serve(_primitive, _function)
 methods(
-    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm, addbmm_, kron, ger=outer,
+    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm,
+    addbmm_, kron, ger=outer,
 )
 fill(matmul=_operator, rmatmul=_reflected)

@@ -7,7 +7,7 @@ from typing import Any
 from rushlight.base.dtypes import int64, uint8
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply_multi, applyn
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.loss import check_not_differentiated, check_reduction
 from rushlight.ops.normalization import overridden
 
@@ -81,6 +81,8 @@ class NllLossGrad(Primitive):
 
 
 def _check(input: Any, target: Any, weight: Any) -> None:
+    need_tensor("nll_loss", input)
+    need_tensor("nll_loss", target, "target")
     rank = len(input._shape)
     if rank < 1:
         raise ValueError(
@@ -108,7 +110,8 @@ def _check(input: Any, target: Any, weight: Any) -> None:
             )
     if rank > 1 and (not target._shape or target._shape[0] != input._shape[0]):
         raise ValueError(
-            f"Expected input batch_size ({input._shape[0]}) to match target batch_size ({target._shape[0] if target._shape else 0})."
+            f"Expected input batch_size ({input._shape[0]}) to match target batch_size ({target._shape[0] if target._shape else 0}): "
+            f"the input has shape {list(input._shape)}, the target {list(target._shape)}, and both need one entry per sample."
         )
     if rank > 2 and target._shape[1:] != input._shape[2:]:
         wanted = [input._shape[0], *input._shape[2:]]

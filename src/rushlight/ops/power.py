@@ -186,6 +186,8 @@ def _promoted(x: Any, number: Any) -> Any:
             "Integers to negative integer powers are not allowed. Make the tensor or the exponent floating-point, for example "
             "x.float() ** -1"
         )
+    if of.category == INTEGER and not -(1 << (8 * of.itemsize)) < number < 1 << (8 * of.itemsize):
+        raise RuntimeError(f"pow(): the exponent {number} cannot be converted to type {of!r} without overflow")
     return x if x._dtype is of else x.to(of)
 
 
@@ -247,10 +249,10 @@ def _is_complex(value: Any) -> bool:
     return value._dtype.category > FLOATING if isinstance(value, TensorBase) else isinstance(value, complex)
 
 
-def square(input: Any) -> Any:
+def square(input: Any, *, out: Any = None) -> Any:
     """`input * input`, recorded as a power."""
     need_tensor("square", input)
-    return _pow_number(input, 2)
+    return pow(input, 2, out=out)
 
 
 def square_(self: Any) -> Any:

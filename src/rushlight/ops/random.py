@@ -12,6 +12,7 @@ from rushlight.core.generator import Generator, default_generator
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import apply1, apply2
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import check_broadcast, methods
 from rushlight.ops.creation import like_order, sizes_argument
 from rushlight.ops.draws import (
@@ -340,6 +341,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None, out:
 
     Raises `RuntimeError` for a probability outside [0, 1].
     """
+    need_tensor("bernoulli", input)
     gen = source(generator, input._device, "bernoulli")
     if p is None:
         return deliver(apply1(Bernoulli(gen), input), out, "bernoulli")
@@ -352,6 +354,7 @@ def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None
 ) -> Any:
     """Indices drawn by the weights in the rows of `input` (one or two dimensions), int64 of shape (rows, num_samples)."""
+    need_tensor("multinomial", input)
     op = Multinomial(
         source(generator, input._device, "multinomial"),
         num_samples=_integer(num_samples, "multinomial", "num_samples"),

@@ -146,7 +146,8 @@ class Prod(TypedReduction):
         return (inputs[0],)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return self.spread(g, saved[0]._shape) * self._others(saved[0]).conj()
+        x = saved[0] if self.dtype is None else saved[0].to(self.dtype)
+        return self.spread(g, x._shape) * self._others(x).conj()
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return apply1(Sum(self.dim, self.keepdim), tangents[0] * self._others(saved[0]))

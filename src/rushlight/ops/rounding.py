@@ -26,6 +26,7 @@ from rushlight.ops.common import (
     Number,
     Unary,
     binary,
+    check_broadcast,
     inplace_binary,
     methods,
     serve,
@@ -353,12 +354,15 @@ def nan_to_num_(self: Any, nan: float | None = None, posinf: float | None = None
 
 def copysign(input: Any, other: Any, *, out: Any = None) -> Any:
     """The magnitudes of `input` with the signs of `other` (a tensor or a number)."""
+    need_tensor("copysign", input)
     a, b = float_operands("copysign", input, other)
     return binary(COPYSIGN_NUMBER if isinstance(other, Number) else COPYSIGN, a, b, out)
 
 
 def ldexp(input: Any, other: Any, *, out: Any = None) -> Any:
     """`input * 2**other`."""
+    need_tensor("ldexp", input)
+    need_tensor("ldexp", other, "other")
     return binary(LDEXP, input, other, out)
 
 
@@ -389,12 +393,23 @@ def nextafter_(self: Any, other: Any) -> Any:
     return apply_inplace(NEXTAFTER, self, (b,))
 
 
-def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
-    """0 where `input` is negative, 1 where positive, `values` where zero. Both must have one dtype."""
+def _check_heaviside(input: Any, values: Any) -> None:
     need_tensor("heaviside", input)
     need_tensor("heaviside", values, "values")
     if input._dtype is not values._dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+
+
+def heaviside_(self: Any, values: Any) -> Any:
+    """`heaviside` in place."""
+    _check_heaviside(self, values)
+    check_broadcast(self, values)
+    return apply_inplace(HEAVISIDE, self, (values,))
+
+
+def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
+    """0 where `input` is negative, 1 where positive, `values` where zero. Both must have one dtype."""
+    _check_heaviside(input, values)
     return binary(HEAVISIDE, input, values, out)
 
 
@@ -415,6 +430,6 @@ serve(Heaviside, heaviside)
 methods(
     round, round_, frac, frac_, sign, sign_, nan_to_num, nan_to_num_, copysign, ldexp, frexp, nextafter, heaviside,
     copysign_=inplace_binary(COPYSIGN), ldexp_=inplace_binary(LDEXP), nextafter_=nextafter_,
-    heaviside_=inplace_binary(HEAVISIDE),
+    heaviside_=heaviside_,
 )  # fmt: skip
 fill(abs=_absolute)

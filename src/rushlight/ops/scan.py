@@ -267,36 +267,32 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     return delivered(input if n else input.clone(), out, "diff")
 
 
-def _areas(operation: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
-    """The trapezoids between neighbours along `dim`, without the factor 1/2, and that factor."""
+def _strips(operation: str, y: Any, x: Any, dim: int) -> tuple[Any, int]:
+    """The sums of neighbours along `dim`, times their distance where `x` has the points; and that dimension."""
     need_tensor(operation, y, "y")
     d = normalize_dim(dim, len(y._shape), operation)
-    if y._dtype.category == BOOL:
-        raise RuntimeError(f"{operation}: received a bool input for `y`, but bool is not supported")
+    for name, t in (("y", y), ("x", x)):
+        if t is not None and t._dtype.category == BOOL:
+            raise RuntimeError(f"{operation}: received a bool input for `{name}`, but bool is not supported")
     if not y._shape:
         raise IndexError(f"{operation}: Dimension specified as {dim} but tensor has no dimensions")
-    size = y._shape[d]
-    if size == 0:
-        return y
-    heights = y.narrow(d, 1, size - 1) + y.narrow(d, 0, size - 1)
-    if x is None:
-        return heights * (dx / 2)
-    if x._dtype.category == BOOL:
-        raise RuntimeError(f"{operation}: received a bool input for `x`, but bool is not supported")
+    size = max(y._shape[d], 1)
+    heights = y.narrow(d, 1, size - 1) + y.narrow(d, 0, size - 1) if y._shape[d] else y
+    if x is None or not y._shape[d]:
+        return heights, d
     if len(x._shape) == 1 and len(y._shape) > 1:
-        x = x.reshape((-1,) + (1,) * (len(y._shape) - d - 1))
-        widths = x.diff(dim=0)
-    else:
-        widths = x.diff(dim=d - len(y._shape))
-    return widths * heights / 2
+        return heights * x.reshape((-1,) + (1,) * (len(y._shape) - d - 1)).diff(dim=0), d
+    return heights * x.diff(dim=d - len(y._shape)), d
 
 
 def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """The integral of `y` along `dim` by the trapezoidal rule, its points at `x` or `dx` (1) apart."""
     if x is not None and dx is not None:
         raise TypeError("trapezoid() takes the points x or their distance dx, not both")
-    areas = _areas("trapezoid", y, x, 1 if dx is None else dx, dim)
-    return areas.sum(dim, dtype=areas.dtype)
+    strips, d = _strips("trapezoid", y, x, dim)
+    if x is not None:
+        return strips.sum(d) / 2
+    return strips.sum(d) * ((1 if dx is None else dx) / 2)
 
 
 def trapz(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
@@ -308,7 +304,10 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1
     """The running integral of `y` along `dim` by the trapezoidal rule; one element fewer than `y`."""
     if x is not None and dx is not None:
         raise TypeError("cumulative_trapezoid() takes the points x or their distance dx, not both")
-    return _areas("cumulative_trapezoid", y, x, 1 if dx is None else dx, dim).cumsum(dim)
+    strips, d = _strips("cumulative_trapezoid", y, x, dim)
+    if x is not None:
+        return strips.cumsum(d) / 2
+    return (strips * ((1 if dx is None else dx) / 2)).cumsum(d)
 
 
 serve(Cumprod, cumprod)

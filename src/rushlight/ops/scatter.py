@@ -9,7 +9,7 @@ from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply2, applyn, number_of
 from rushlight.core.tensor import TensorBase, is_tensor
-from rushlight.ops.checks import refuse
+from rushlight.ops.checks import need_tensor, refuse
 from rushlight.ops.common import constant, methods, serve, write_out
 from rushlight.ops.gather import AlongDim, MaskedSelect, Take, check_index, check_mask, check_vector
 from rushlight.ops.view import expand, reshape
@@ -218,7 +218,8 @@ class IndexFill(AlongDim):
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         index = saved[0]
-        gv = g.index_select(self.dim, index).sum() if needs[1] else None
+        # A mask, not the slices at the index: a repeated index fills its slice once.
+        gv = (g * g.new_zeros(g._shape).index_fill(self.dim, index, 1)).sum() if needs[1] else None
         return g.index_fill(self.dim, index, 0) if needs[0] else None, gv, None
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
@@ -327,6 +328,7 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None, out: Any = None) -> Any:
     """A copy of `input` with `src` (a tensor or a number) written at `out[index[i][j]][j]` for dim 0 (and so on)."""
+    need_tensor("scatter", input)
     op, rest = _scatter_op(input, dim, index, value if src is None else src, reduce, "scatter")
     result = applyn(op, (input, *rest))
     return result if out is None else write_out(out, result, "scatter")
@@ -340,6 +342,7 @@ def scatter_(self: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any, *, out: Any = None) -> Any:
     """A copy of `input` with `src` added at `out[index[i][j]][j]` for dim 0 (and so on); repeated positions add up."""
+    need_tensor("scatter_add", input)
     d = normalize_dim(dim, len(input._shape), "scatter_add")
     check_same_dtype("scatter_add", input, src)
     result = apply3(ScatterAdd(d), input, src, check_index(index, "scatter_add"))
@@ -378,6 +381,7 @@ def scatter_reduce_(self: Any, dim: int, index: Any, src: Any, reduce: str, *, i
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """A copy of `input` with `alpha * source` added to its slices at `index` along `dim`."""
+    need_tensor("index_add", input)
     op = IndexAdd(normalize_dim(dim, len(input._shape), "index_add"), alpha)
     check_same_dtype("index_add", input, source)
     check_vector(check_index(index, "index_add"), "index_add")
@@ -395,6 +399,7 @@ def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None) -> Any:
     """A copy of `input` with its slices at `index` along `dim` replaced by those of `source`."""
+    need_tensor("index_copy", input)
     check_same_dtype("index_copy", input, source)
     op = IndexCopy(normalize_dim(dim, len(input._shape), "index_copy"))
     result = apply3(op, input, source, check_index(index, "index_copy"))
@@ -420,6 +425,7 @@ def _fill_value(self: Any, value: Any) -> Any:
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with its slices at `index` along `dim` filled with `value`."""
+    need_tensor("index_fill", input)
     op = (IndexFillTensor if isinstance(value, TensorBase) else IndexFill)(normalize_dim(dim, len(input._shape), "index_fill"))
     return apply3(op, input, _fill_value(input, value), check_index(index, "index_fill"))
 
@@ -452,6 +458,7 @@ def _as_many(source: Any, index: Any) -> Any:
 
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """A copy of `input` where the elements under `mask` are replaced, in order, by those of `source`."""
+    need_tensor("masked_scatter", input)
     check_same_dtype("masked_scatter", input, source)
     check_mask(mask, "masked_scatter")
     shape = broadcast_shapes(input._shape, mask._shape)

@@ -10,6 +10,7 @@ from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_arg
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.view import expand, reshape, select, unsqueeze
 from rushlight.ops.view_rules import Slice
@@ -212,12 +213,15 @@ def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
         if shape == (0,):
             continue
         if len(shape) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)} (number {i} in the list)")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}: cat got {list(first)} and, as number {i} "
+                f"in the list, {list(shape)}; unsqueeze() adds a dimension"
+            )
         for j, (want, have) in enumerate(zip(first, shape, strict=True)):
             if j != d and want != have:
                 raise RuntimeError(
                     f"Sizes of tensors must match except in dimension {d}. Expected size {want} but got size {have} for tensor number {i} "
-                    "in the list."
+                    f"in the list: cat got {list(first)} and {list(shape)}."
                 )
     result = applyn(Cat(d), given)
     return result if out is None else write_out(out, result, "cat")
@@ -301,6 +305,7 @@ def repeat(self: Any, *repeats: Any) -> Any:
 
 def tile(input: Any, *dims: Any) -> Any:
     """`repeat`, where missing repeats in front count as 1."""
+    need_tensor("tile", input)
     given = shape_argument(dims, "tile")
     return repeat(input, (1,) * (len(input._shape) - len(given)) + given)
 
@@ -310,6 +315,7 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
 
     With one argument, a tensor of counts, the indices repeated as often as they say.
     """
+    need_tensor("repeat_interleave", input)
     counts = input if repeats is None else repeats
     if repeats is None:
         index = input.new_zeros((0,))
@@ -348,6 +354,7 @@ def _interleaved(counts: Any, like: Any) -> Any:
 
 def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     """A copy with the order along `dims` reversed."""
+    need_tensor("flip", input)
     given = shape_argument(args if dims is None else (dims,), "flip")
     return apply1(Flip(normalize_dims(given, len(input._shape), "flip")), input)
 
@@ -368,6 +375,7 @@ def flipud(input: Any) -> Any:
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """A copy shifted around by `shifts` along `dims`; without `dims` the flattened tensor is shifted."""
+    need_tensor("roll", input)
     amounts = shape_argument((shifts,) if isinstance(shifts, Sequence) else ((shifts,),), "roll")
     along = () if dims is None else dims if isinstance(dims, Sequence) else (dims,)
     if along and len(along) != len(amounts):
@@ -385,12 +393,14 @@ def _matrices(operation: str, input: Any) -> Any:
 
 def tril(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
     """The lower triangles of the last two dimensions, zeros above `diagonal`."""
+    need_tensor("tril", input)
     result = apply1(Tril(diagonal), _matrices("tril", input))
     return result if out is None else write_out(out, result, "tril")
 
 
 def triu(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
     """The upper triangles of the last two dimensions, zeros below `diagonal`."""
+    need_tensor("triu", input)
     result = apply1(Triu(diagonal), _matrices("triu", input))
     return result if out is None else write_out(out, result, "triu")
 

@@ -139,14 +139,14 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
     return named(sort_result, apply_multi((SortStable if stable else Sort)(d, bool(descending), bool(stable)), (input,)), out, "sort")
 
 
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, **names: Any) -> Any:
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None, **names: Any) -> Any:
     """The indices (int64) that sort `input` along `dim`."""
     if names:
         dim, _ = numpy_names("argsort", names, dim)
     need_tensor("argsort", input)
     need_real("argsort", input)
     d = normalize_dim(dim, len(input._shape), "argsort")
-    return apply1(Argsort(d, bool(descending), bool(stable)), input)
+    return delivered(apply1(Argsort(d, bool(descending), bool(stable)), input), out, "argsort")
 
 
 def msort(input: Any, *, out: Any = None) -> Any:

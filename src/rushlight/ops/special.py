@@ -9,8 +9,7 @@ from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply1
 from rushlight.ops.checks import RealBinary, RealUnary, elementwise, float_operands, need_tensor, refuse
-from rushlight.ops.common import Number, binary, inplace_binary, methods, serve, tensors_of, unary, write_out
-from rushlight.ops.creation import arange
+from rushlight.ops.common import Number, Unary, binary, inplace_binary, methods, serve, unary, write_out
 
 __all__ = [
     "digamma", "erf", "erfc", "erfinv", "i0", "igamma", "igammac", "lgamma", "logit", "mvlgamma", "polygamma", "xlogy",
@@ -287,6 +286,29 @@ class ZetaOfNumber(Zeta):
     node_name = "SpecialZetaBackward2"
 
 
+class Mvlgamma(Unary):
+    """The logarithm of the multivariate gamma function of dimension p."""
+
+    __slots__ = ("p",)
+    name = "mvlgamma"
+
+    def __init__(self, p: int) -> None:
+        self.p = p
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        x = arrays[0]
+        found = k.scalar(self.p * (self.p - 1) / 4 * math.log(math.pi), x.dtype)
+        for i in range(self.p):
+            found = k.add(k.lgamma(k.sub(x, k.scalar(i / 2, x.dtype))), found)
+        return found
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return self.forward(k, *arrays)
+
+    def slope(self, saved: Any) -> Any:
+        return sum([(saved - i / 2).digamma() for i in range(1, self.p)], saved.digamma())
+
+
 class Igamma(RealBinary):
     """The regularised lower incomplete gamma function."""
 
@@ -374,8 +396,7 @@ def mvlgamma(input: Any, p: int, *, out: Any = None) -> Any:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     refuse("mvlgamma", input, "complex")
     x = input if input._dtype.category == FLOATING else input.float()
-    steps = arange(0, p, 1, dtype=x._dtype, device=x._device) * -0.5
-    result = (x.unsqueeze(-1) + steps).lgamma().sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
+    result = apply1(Mvlgamma(int(p)), x)
     return result if out is None else write_out(out, result, "mvlgamma")
 
 
@@ -419,10 +440,11 @@ def igammac_(self: Any, other: Any) -> Any:
 
 
 def _real_floats(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
-    a, b = tensors_of(operation, input, other)
-    if a._dtype.category == b._dtype.category or a._dtype.category > FLOATING:
-        refuse(f"{operation}_cpu", a, "bool integer complex")
-    refuse(f"{operation}_cpu", b, "complex")
+    need_tensor(operation, input)
+    need_tensor(operation, other, "other")
+    a, b = input, other
+    higher = a if a._dtype.category >= b._dtype.category else b
+    refuse(f"{operation}_cpu", higher, "bool integer complex")
     return a, b
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rushlight.base.shape import Shape, normalize_dim, shape_argument
 from rushlight.core.primitive import Primitive, apply_view, applyn
 from rushlight.core.tensor import is_tensor
+from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve
 from rushlight.ops.shape import Cat, Stack
 from rushlight.ops.view_rules import Slice
@@ -100,6 +101,7 @@ class Unbind(Primitive):
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces along `dim`: all of one size (the last may be smaller), or of the sizes given."""
+    need_tensor("split", tensor, "tensor")
     rank = len(tensor._shape)
     if rank == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
@@ -119,6 +121,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive pieces of the given sizes along `dim`."""
+    need_tensor("split_with_sizes", input)
     if not input._shape:
         raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
     d = normalize_dim(dim, len(input._shape), "split_with_sizes")
@@ -133,6 +136,7 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` views of equal size (the last may be smaller) along `dim`."""
+    need_tensor("chunk", input)
     if not input._shape:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -144,6 +148,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views along `dim`: as many as asked, nearly equal, or cut at the given indices."""
+    need_tensor("tensor_split", input)
     if not input._shape:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = normalize_dim(dim, len(input._shape), "tensor_split")
@@ -199,6 +204,7 @@ def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along `dim`, each a view without it."""
+    need_tensor("unbind", input)
     if not input._shape:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return apply_view(Unbind(normalize_dim(dim, len(input._shape), "unbind")), input)  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from rushlight.ops.extremes import PickAlong, pick, shared
 from rushlight.ops.fused import lerp
 from rushlight.ops.reduce import delivered, dims_of, keep_reduced
 from rushlight.ops.view import expand
+from rushlight.ops.view_rules import SqueezeLast
 
 __all__ = [
     "corrcoef", "cov", "median", "mode", "nanmedian", "nanquantile", "quantile", "std", "std_mean", "var", "var_mean",
@@ -226,6 +227,8 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, out: An
         return pick(MedianDim, median_result, "median", input, dim, keepdim, out)
     need_tensor("median", input)
     refuse("median_cpu", input, "bool complex")
+    if out is not None:
+        raise TypeError("median() with out= needs dim")
     return apply1(MEDIAN, input)
 
 
@@ -239,6 +242,8 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False, *, out:
         return pick(NanmedianDim, nanmedian_result, "nanmedian", input, dim, keepdim, out)
     need_tensor("nanmedian", input)
     refuse("nanmedian_cpu", input, "bool complex")
+    if out is not None:
+        raise TypeError("nanmedian() with out= needs dim")
     return apply1(NANMEDIAN, input)
 
 
@@ -306,7 +311,7 @@ def _quantile(operation: str, input: Any, q: Any, dim: int | None, keepdim: bool
     if keepdim and rank:
         shape = tuple(1 if d is None or i == d else n for i, n in enumerate(input._shape))
         found = found.reshape((levels.numel(), *shape))
-    return found if levels._shape else found.squeeze(0)
+    return apply1(SqueezeLast(() if levels._shape else (0,)), found)
 
 
 def _interpolated(ordered: Any, ranks: Any, interpolation: str) -> Any:

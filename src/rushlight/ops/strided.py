@@ -191,6 +191,11 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
     """A view of the tensor's memory with the given sizes, strides and offset (in elements)."""
+    return apply_view(AsStrided(*checked_layout(input, size, stride, storage_offset)), input)
+
+
+def checked_layout(input: Any, size: Any, stride: Any, storage_offset: int | None) -> tuple[Shape, Shape, int]:
+    """Sizes, strides and offset of a view that stays inside the memory of `input`; `RuntimeError` for others."""
     sizes, strides = shape_argument((size,), "as_strided"), shape_argument((stride,), "as_strided")
     offset = input.storage_offset() if storage_offset is None else storage_offset
     if len(sizes) != len(strides):
@@ -206,7 +211,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
             f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset} need {reach} elements, "
             f"but the storage holds {available}"
         )
-    return apply_view(AsStrided(sizes, strides, offset), input)
+    return sizes, strides, offset
 
 
 def view_as_real(input: Any) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.dtypes import dtype as dtype_class
-from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.base.shape import (
     Shape,
     Size,
@@ -18,8 +17,10 @@ from rushlight.base.shape import (
     normalize_dims,
     shape_argument,
 )
+from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.core.primitive import apply_view
 from rushlight.core.tensor import TensorBase, attach
+from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve
 from rushlight.ops.view_rules import (
     Diagonal,
@@ -76,6 +77,7 @@ def view_as(self: Any, other: Any) -> Any:
 
 def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     """The same elements in another `shape`: a view where possible, else a copy. One size may be -1."""
+    need_tensor("reshape", input)
     wanted = infer_size(shape_argument(args if shape is None else (shape,), "reshape"), input.numel())
     if not viewable(input, wanted):
         input = input.contiguous()
@@ -101,6 +103,7 @@ def viewable(input: Any, shape: Shape) -> bool:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Dimensions `start_dim` to `end_dim` made one; a zero-dim tensor becomes one-dim."""
+    need_tensor("flatten", input)
     rank = len(input._shape)
     first, last = normalize_dim(start_dim, rank, "flatten"), normalize_dim(end_dim, rank, "flatten")
     if first > last:
@@ -115,11 +118,13 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 def ravel(input: Any) -> Any:
     """All elements in one dimension."""
+    need_tensor("ravel", input)
     return reshape(input, (-1,)) if len(input._shape) != 1 else input.contiguous()
 
 
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """Dimension `dim` split into `sizes`, one of which may be -1."""
+    need_tensor("unflatten", input)
     d = normalize_dim(dim, len(input._shape), "unflatten")
     if not input._shape:
         raise RuntimeError("unflatten: the input has no dimensions to split")
@@ -153,6 +158,7 @@ def permute(input: Any, *args: Any, dims: Any = None) -> Any:
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Dimensions `dim0` and `dim1` exchanged."""
+    need_tensor("transpose", input)
     rank = len(input._shape)
     a, b = normalize_dim(dim0, rank, "transpose"), normalize_dim(dim1, rank, "transpose")
     dims = list(range(rank))
@@ -163,6 +169,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 
 def t(input: Any) -> Any:
     """The transpose of a matrix; vectors and zero-dim tensors as they are."""
+    need_tensor("t", input)
     rank = len(input._shape)
     if rank > 2:
         raise RuntimeError(
@@ -203,6 +210,7 @@ def _hermitian(self: Any) -> Any:
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    need_tensor("movedim", input)
     rank = len(input._shape)
     from_, to = normalize_dims(source, rank, "movedim"), normalize_dims(destination, rank, "movedim")
     if len(from_) != len(to):
@@ -238,7 +246,7 @@ def expand(self: Any, *sizes: Any) -> Any:
         elif have is not None and have != 1 and have != size:
             raise RuntimeError(
                 f"The expanded size of the tensor ({size}) must match the existing size ({have}) at non-singleton "
-                f"dimension {i}. Target sizes: {list(given)}. Tensor sizes: {list(shape)}"
+                f"dimension {i}. Target sizes: {list(given)}. Tensor sizes: {list(shape)}: only sizes of 1 can be expanded"
             )
         wanted.append(size)
     return apply_view(Expand(tuple(wanted)), self)
@@ -277,6 +285,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the dimensions of size 1: all of them, or those of `dim` that have size 1."""
+    need_tensor("squeeze", input)
     shape = input._shape
     if dim is None:
         return apply_view(Squeeze(tuple(i for i, n in enumerate(shape) if n == 1)), input)
@@ -287,11 +296,13 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a dimension of size 1 inserted at `dim`."""
+    need_tensor("unsqueeze", input)
     return apply_view(Unsqueeze(normalize_dim(dim, len(input._shape) + 1, "unsqueeze")), input)
 
 
 def select(input: Any, dim: int, index: int) -> Any:
     """The slice at `index` of dimension `dim`."""
+    need_tensor("select", input)
     if not input._shape:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d = normalize_dim(dim, len(input._shape), "select")
@@ -303,6 +314,7 @@ def select(input: Any, dim: int, index: int) -> Any:
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` elements of dimension `dim` from `start`."""
+    need_tensor("narrow", input)
     if not input._shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = normalize_dim(dim, len(input._shape), "narrow")
@@ -319,6 +331,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal over `dim1` and `dim2`, appended as the last dimension."""
+    need_tensor("diagonal", input)
     rank = len(input._shape)
     a, b = normalize_dim(dim1, rank, "diagonal"), normalize_dim(dim2, rank, "diagonal")
     if a == b:

@@ -163,7 +163,7 @@ class SqueezeDim(Squeeze):
 
 
 class SqueezeLast(Squeeze):
-    """The squeeze at the end of a product with a vector, which torch makes in place."""
+    """The squeeze at the end of a function in several steps (a product with a vector), which torch makes in place."""
 
     __slots__ = ()
     name = "squeeze_dim"

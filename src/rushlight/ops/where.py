@@ -295,7 +295,8 @@ def _mask(condition: Any) -> Any:
         return condition != 0
     if condition._dtype.category != BOOL:
         raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind_name(condition._dtype)}"
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind_name(condition._dtype)}; use "
+            "condition.bool() or a comparison"
         )
     return condition
 

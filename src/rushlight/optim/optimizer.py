@@ -14,7 +14,7 @@ from rushlight.base.dtypes import float32
 from rushlight.core.hooks import HookHandle
 from rushlight.core.modes import set_grad
 from rushlight.core.public import Tensor
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.optim.common import Group, counter
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -262,7 +262,7 @@ class Optimizer:
         self.param_groups.append(param_group)
 
     def _check_param(self, param: Any) -> None:
-        if not isinstance(param, TensorBase):
+        if not is_tensor(param):
             raise TypeError(
                 f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}; pass tensors, "
                 "for example model.parameters()"
@@ -350,6 +350,10 @@ class Optimizer:
             replaced = hook(self, state_dict)
             if replaced is not None:
                 state_dict = replaced
+        if "param_groups" not in state_dict or "state" not in state_dict:
+            raise KeyError(
+                f"load_state_dict() needs 'state' and 'param_groups', got {list(state_dict)[:5]}: pass what optimizer.state_dict() gave"
+            )
         saved_groups = deepcopy(state_dict["param_groups"])
         self._check_same_groups(saved_groups)
         saved_ids = chain.from_iterable(group["params"] for group in saved_groups)

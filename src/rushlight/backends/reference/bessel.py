@@ -124,9 +124,15 @@ def _scaled_third_kind(order: int, x: Array, scaled: bool) -> Array:
     near = (x > 0) & (x < 1)
     t = x[near]
     result[near] = _third_kind_series(order, t) * (np.exp(t) if scaled else 1.0)
-    far = (x >= 1) & np.isfinite(x)
+    far = (x >= 1) & (x < 1000)
     t = x[far]
     result[far] = _scaled_k_integral(order, t) * (1.0 if scaled else np.exp(-t))
+    last = (x >= 1000) & np.isfinite(x)
+    t = x[last]
+    # Abramowitz and Stegun 9.7.2, four terms.
+    m, u = 4.0 * order * order, 1 / (8 * t)
+    series = 1 + (m - 1) * u * (1 + (m - 9) / 2 * u * (1 + (m - 25) / 3 * u))
+    result[last] = np.sqrt(math.pi / 2 / t) * series * (1.0 if scaled else np.exp(-t))
     return result
 
 

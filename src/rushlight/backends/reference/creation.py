@@ -49,11 +49,13 @@ def _fused(a: Any, b: Array, c: Any) -> Array:
 def arange_size(start: float, end: float, step: float) -> int:
     """How many elements `arange` has: `ceil((end - start) / step)`, in whole numbers when all three are ints."""
     if step == 0:
-        raise RuntimeError("step must be nonzero")
+        raise RuntimeError("arange(): step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (step > 0 and start > end) or (step < 0 and start < end):
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+        raise RuntimeError(
+            f"arange(): upper bound and lower bound inconsistent with step sign: {step} does not lead from {start} to {end}"
+        )
     if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
         return -((start - end) // step)
     return math.ceil((end - start) / step)

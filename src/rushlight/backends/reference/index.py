@@ -165,7 +165,10 @@ def index_fill(x: Array, dim: int, index: Array, value: Any) -> Array:
 
 def _check_gather(x: Array, dim: int, index: Array, name: str) -> None:
     if index.ndim != x.ndim:
-        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as input tensor")
+        raise RuntimeError(
+            f"{name}(): Index tensor must have the same number of dimensions as input tensor: the index has shape {list(index.shape)}, "
+            f"the input {list(x.shape)}"
+        )
     for d in range(x.ndim):
         if d != dim and index.shape[d] > x.shape[d]:
             raise RuntimeError(

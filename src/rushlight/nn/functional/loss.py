@@ -11,7 +11,7 @@ from rushlight.base.shape import broadcast_shapes
 from rushlight.nn.functional._reduction import reduced, resolved
 from rushlight.ops import loss as _ops
 from rushlight.ops import nll_loss as _nll
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.common import serve
 from rushlight.ops.softmax import log_softmax
 
@@ -53,6 +53,7 @@ def cross_entropy(
     how = resolved(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    _need_tensors("cross_entropy", input, target)
     class_dim = 0 if len(input._shape) == 1 else 1
     if target._shape == input._shape:
         return _with_probabilities(input, target, weight, ignore_index, how, label_smoothing, class_dim)
@@ -107,8 +108,15 @@ def _even_loss(logp: Any, target: Any, weight: Any, ignore_index: int, reduction
 # Differences.
 
 
-def _same_shapes(input: Any, target: Any) -> tuple[Any, Any]:
+def _need_tensors(operation: str, input: Any, target: Any) -> None:
+    """The TypeError for labels or predictions that are a list or a number."""
+    need_tensor(operation, input)
+    need_tensor(operation, target, "target")
+
+
+def _same_shapes(operation: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Both tensors broadcast to one shape, with a warning where they differ."""
+    _need_tensors(operation, input, target)
     if input._shape == target._shape:
         return input, target
     warnings.warn(
@@ -142,7 +150,7 @@ def mse_loss(
 ) -> Any:
     """`(input - target) ** 2`, reduced. Tensors of different shapes are broadcast, with a warning: it is seldom meant."""
     how = resolved(reduction, size_average, reduce)
-    x, y = _same_shapes(input, target)
+    x, y = _same_shapes("mse_loss", input, target)
     return _ops.mse_loss(x, y, how) if weight is None else _weighted(_ops.mse_loss(x, y, "none"), weight, how)
 
 
@@ -156,7 +164,7 @@ def l1_loss(
 ) -> Any:
     """`|input - target|`, reduced."""
     how = resolved(reduction, size_average, reduce)
-    x, y = _same_shapes(input, target)
+    x, y = _same_shapes("l1_loss", input, target)
     losses = (x - y).abs()
     return reduced(losses, how) if weight is None else _weighted(losses, weight, how)
 
@@ -171,7 +179,7 @@ def smooth_l1_loss(
 ) -> Any:
     """`d**2 / (2 * beta)` where |d| < `beta`, `|d| - beta / 2` elsewhere, with d = input - target; reduced."""
     how = resolved(reduction, size_average, reduce)
-    x, y = _same_shapes(input, target)
+    x, y = _same_shapes("smooth_l1_loss", input, target)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta: got {beta}")
     return reduced((x - y).abs(), how) if beta == 0.0 else _ops.smooth_l1_loss(x, y, how, beta)
@@ -180,7 +188,7 @@ def smooth_l1_loss(
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """`d**2 / 2` where |d| <= `delta`, `delta * (|d| - delta / 2)` elsewhere, with d = input - target; reduced."""
     how = resolved(reduction)
-    x, y = _same_shapes(input, target)
+    x, y = _same_shapes("huber_loss", input, target)
     if weight is None:
         return _ops.huber_loss(x, y, how, delta)
     return _weighted(_ops.huber_loss(x, y, "none", delta), weight, how)
@@ -198,11 +206,12 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Any:
     """The cross entropy of probabilities `input` and `target`, both in [0, 1] and of one shape; `weight` broadcasts to it."""
+    _need_tensors("binary_cross_entropy", input, target)
     how = resolved(reduction, size_average, reduce)
     if target._shape != input._shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they "
-            "have the same size."
+            "have the same size, for example with target.view_as(input)."
         )
     if weight is not None and weight._shape != input._shape:
         weight = weight.expand(broadcast_shapes(target._shape, weight._shape))
@@ -217,9 +226,10 @@ def binary_cross_entropy_with_logits(
 
     weight: a factor for each element. pos_weight: a factor for the positive part. Both broadcast.
     """
+    _need_tensors("binary_cross_entropy_with_logits", input, target)
     how = resolved(reduction, size_average, reduce)
     if target._shape != input._shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape}), for example target.view_as(input)")
     return _ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, how)
 
 
@@ -243,6 +253,7 @@ def kl_div(
         how = "sum" if reduction == "batchmean" else resolved(reduction)
     else:
         how = resolved(reduction, size_average, reduce)
+    _need_tensors("kl_div", input, target)
     losses = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input
     found = reduced(losses, how)
     return found / input._shape[0] if reduction == "batchmean" and input._shape else found
@@ -256,6 +267,7 @@ def poisson_nll_loss(
 
     full: add Stirling's approximation of log(target!) for targets above 1. eps: added to a rate before its logarithm.
     """
+    _need_tensors("poisson_nll_loss", input, target)
     how = resolved(reduction, size_average, reduce)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
@@ -272,6 +284,7 @@ def gaussian_nll_loss(
     var: a number or a tensor of the input's shape, or with its last dimension 1 or missing; below `eps` it counts as `eps`, without a
     gradient for that. full: add the constant log(2 pi) / 2.
     """
+    _need_tensors("gaussian_nll_loss", input, target)
     if isinstance(var, (int, float)):
         if var < 0:
             raise ValueError("var has negative entry/entries")
@@ -303,6 +316,7 @@ def soft_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
     """`log(1 + exp(-target * input))`, targets 1 or -1, reduced."""
+    _need_tensors("soft_margin_loss", input, target)
     if target._shape != input._shape and broadcast_shapes(input._shape, target._shape) != input._shape:
         raise RuntimeError(
             f"output with shape {list(input._shape)} doesn't match the broadcast shape "
@@ -319,6 +333,7 @@ def multi_margin_loss(
 
     `weight` [C] is a factor for each target class.
     """
+    _need_tensors("multi_margin_loss", input, target)
     how = resolved(reduction, size_average, reduce)
     if weight is not None and len(weight._shape) != 1:
         raise ValueError("weight must be one-dimensional")
@@ -329,6 +344,7 @@ def multilabel_margin_loss(
     input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Any:
     """The hinge loss between each row's labels (`target` up to its first -1) and all its other classes, over C, reduced."""
+    _need_tensors("multilabel_margin_loss", input, target)
     return _ops.multilabel_margin_loss(input, target, resolved(reduction, size_average, reduce))
 
 
@@ -341,6 +357,7 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
 ) -> Any:
     """The binary cross entropy of scores `input` [N, C] or [C] and labels `target`, averaged over C, then reduced."""
+    _need_tensors("multilabel_soft_margin_loss", input, target)
     how = resolved(reduction, size_average, reduce)
     losses = -(target * _log_sigmoid(input) + (1 - target) * _log_sigmoid(-input))
     if weight is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING, uint8
 from rushlight.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from rushlight.ops import interpolate as _ops
-from rushlight.ops.checks import kind_name
+from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.common import serve
 from rushlight.ops.fold import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from rushlight.ops.pad import pad
@@ -40,6 +40,7 @@ def interpolate(
     >>> interpolate(tensor([[[1., 2.]]]), scale_factor=2)
     tensor([[[1., 1., 2., 2.]]])
     """
+    need_tensor("interpolate", input)
     rank, nd = len(input._shape), len(input._shape) - 2
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
@@ -81,7 +82,7 @@ def _output_sizes(
     """The sizes to make, and the factors that positions are to follow (None: the ratio of the sizes)."""
     nd = len(spatial)
     if size is not None and scale_factor is not None:
-        raise ValueError("only one of size or scale_factor should be defined")
+        raise ValueError("interpolate(): only one of size or scale_factor should be defined")
     if size is not None:
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
@@ -95,7 +96,7 @@ def _output_sizes(
             return tuple(int(n) for n in size), (None,) * nd
         return (int(size),) * nd, (None,) * nd
     if scale_factor is None:
-        raise ValueError("either size or scale_factor should be defined")
+        raise ValueError("interpolate(): either size or scale_factor should be defined")
     if isinstance(scale_factor, (list, tuple)):
         if len(scale_factor) != nd:
             raise ValueError(
@@ -150,6 +151,7 @@ def grid_sample(
     mode: "bilinear", "nearest" or "bicubic" (4-d input only). padding_mode: what lies outside: "zeros", the "border", or the map's
     "reflection". align_corners: whether -1 and 1 are the centres of the corner pixels, not their outer edges.
     """
+    need_tensor("grid_sample", input)
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
             f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"

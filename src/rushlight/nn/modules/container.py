@@ -247,6 +247,8 @@ class ModuleDict(Module):
             self.update(modules)
 
     def __getitem__(self, key: str) -> Any:
+        if key not in self._modules:
+            raise KeyError(f"{key}: this ModuleDict has {', '.join(map(repr, self._modules)) or 'no entries'}")
         return self._modules[key]
 
     def __setitem__(self, key: str, module: Module) -> None:

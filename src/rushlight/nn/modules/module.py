@@ -145,7 +145,10 @@ class Module:
 
     def forward(self, *input: Any) -> Any:
         """Compute the module's output; every subclass defines it. Call the module itself, which also runs the hooks."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function: define forward(self, input) in the class '
+            "(check its spelling and indentation); members of a ModuleList or ModuleDict are called one by one"
+        )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Accepted and without effect: there is nothing to compile."""
