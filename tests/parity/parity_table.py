@@ -578,6 +578,14 @@ DIFFERENT = {
     "linalg.matrix_norm(x, 1)": ("no columns", "the norms of an empty matrix"),
     "linalg.norm(x, 2)": ("no rows, no columns", "the norms of an empty matrix"),
     "linalg.vander(v, N=3)": ("zero-dim", WORKS),
+    "batch_norm(f, None, None, None, None, True, 0.1, 1e-5, False)": ("zero-dim", "torch's error is an accident"),
+    "group_norm(f, 2)": ("zero-dim", "a wrong number of dimensions is a RuntimeError"),
+    "group_norm(f, 4, torch.ones(4, dtype=f.dtype) * 2, torch.ones(4, dtype=f.dtype), 1e-3)": (
+        "zero-dim", "a wrong number of dimensions is a RuntimeError",
+    ),
+    "instance_norm(f, None, None, None, None, True, 0.1, 1e-5, False)": ("zero-dim", "a wrong number of dimensions is a RuntimeError"),
+    "rms_norm(x, (4,))": ("zero-dim", "a wrong number of dimensions is a RuntimeError"),
+    "rms_norm(x, (4,), torch.ones(4, dtype=x.dtype) * 2, 1e-3)": ("zero-dim", "a wrong number of dimensions is a RuntimeError"),
     "ldexp": ("", "computed in the result dtype; torch rounds 2**other to the dtype of `other` first"),
 }  # fmt: skip
 
@@ -587,7 +595,7 @@ complex(x, s); masked_fill(x, m, 1); masked_fill(x, m, 0.5); masked_fill(x, mv, 
 mvlgamma(pos + 1, p=1); polar(pos, y); where(m); fill(x, 2); fill(x, 0.5); fill(x, s)""".replace("\n", " ").split("; ")
 
 # Functions in several steps here (or in torch), so that the last one recorded differs, and nodes of in-place activations.
-OTHER_NODES = """trapezoid trapz cumulative_trapezoid selu_ celu_ threshold_ histogram histogramdd native_channel_shuffle combinations
+OTHER_NODES = """frobenius_norm trapezoid trapz cumulative_trapezoid selu_ celu_ threshold_ histogram histogramdd native_channel_shuffle combinations
 scatter vander chain_matmul pairwise_distance conv_tbc embedding_renorm_ asarray set_ special.ndtr special.round linalg.tensorinv""".split()
 
 

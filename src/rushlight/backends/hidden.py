@@ -1,4 +1,4 @@
-"""Arrays kept in a memory order of the backend's own choosing (DESIGN.md, "Layouts nobody sees").
+"""Arrays kept in a memory order of the backend's own choosing, which no user can tell from the reported one.
 
 A kernel that prefers another order (channels innermost, say) may take and return a `HiddenArray`. Only operations that
 declare `keeps_layout` are ever handed one; everyone else gets `default()`.

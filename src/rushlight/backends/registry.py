@@ -1,7 +1,7 @@
 """Which kernels compute on which device; backends are imported when their device is first used.
 
-A device that is asked for and not there is emulated: its tensors live in host memory under its name (DESIGN.md,
-"Emulated devices"). The first use says so in one line; `RUSHLIGHT_STRICT_DEVICE=1` turns it into an error.
+A device that is asked for and not there is emulated: its tensors live in host memory under its name (docs/differences.md,
+"Devices"). The first use says so in one line; `RUSHLIGHT_STRICT_DEVICE=1` turns it into an error.
 """
 
 from __future__ import annotations

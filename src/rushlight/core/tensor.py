@@ -442,7 +442,7 @@ class TensorBase:
     def item(self) -> Any:
         """The only element as a Python number; `RuntimeError` when there are several or none."""
         if prod(self._shape) != 1:
-            raise RuntimeError(f"a Tensor with {prod(self._shape)} elements cannot be converted to Scalar")
+            raise RuntimeError(f"a Tensor with {prod(self._shape)} elements cannot be converted to Scalar; use x.tolist()")
         if self._device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors: they have a shape but no values")
         value, category = array_of(self).item(), self._dtype.category

@@ -105,10 +105,17 @@ class IndexPut(Primitive):
         self.accumulate = accumulate
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.index_put(k.contiguous(arrays[0]), _key(self.pattern, arrays[2:]), arrays[1], self.accumulate)
+        return self.forward_into(k, k.contiguous(arrays[0]), *arrays)
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return k.index_put(out, _key(self.pattern, arrays[2:]), arrays[1], self.accumulate)
+        try:
+            return k.index_put(out, _key(self.pattern, arrays[2:]), arrays[1], self.accumulate)
+        except ValueError:
+            shape = out[_key(self.pattern, arrays[2:])].shape
+            raise RuntimeError(
+                f"shape mismatch: value tensor of shape {list(arrays[1].shape)} cannot be broadcast to indexing result of shape "
+                f"{list(shape)}"
+            ) from None
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return inputs[2:]
@@ -130,7 +137,14 @@ def _as_items(key: Any) -> list[Any]:
     """The entries of an index expression; a list of slices, tensors or sequences is a tuple in torch's eyes."""
     if isinstance(key, tuple):
         return list(key)
+    if isinstance(key, list) and len(key) < 32 and any(_makes_tuple(entry) for entry in key):
+        return key
     return [key]
+
+
+def _makes_tuple(entry: Any) -> bool:
+    """Whether a list with this entry is meant as a tuple, `x[[slice(1), 0]]` (NumPy's old rule, and torch's)."""
+    return entry is None or entry is Ellipsis or isinstance(entry, (slice, list, tuple, TensorBase))
 
 
 def _index_tensor(entry: Any, like: Any) -> Any:
@@ -153,7 +167,7 @@ def _consumed(entry: Any) -> int:
     """How many dimensions of the tensor an entry uses up."""
     if entry is None or entry is Ellipsis or isinstance(entry, bool):
         return 0
-    if isinstance(entry, TensorBase) and entry._dtype in (uint8,) or isinstance(entry, TensorBase) and entry._dtype.category == BOOL:
+    if isinstance(entry, TensorBase) and _is_mask(entry):
         return len(entry._shape)
     return 1
 
@@ -164,8 +178,6 @@ def resolve(x: Any, key: Any) -> tuple[Any, Pattern, list[Any]]:
         entry if entry is None or entry is Ellipsis or isinstance(entry, (bool, slice)) or _is_integer(entry) else _index_tensor(entry, x)
         for entry in _as_items(key)
     ]
-    if sum(1 for entry in items if entry is Ellipsis) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
     rank, used = len(x._shape), sum(_consumed(entry) for entry in items)
     if used > rank:
         raise IndexError(f"too many indices for tensor of dimension {rank}: the index uses {used}")
@@ -174,7 +186,7 @@ def resolve(x: Any, key: Any) -> tuple[Any, Pattern, list[Any]]:
     dim = 0
     for entry in items:
         if entry is Ellipsis:
-            skipped = rank - used
+            skipped, used = rank - used, rank  # as in torch, a further ellipsis stands for nothing
             pattern += [False] * skipped
             dim += skipped
         elif entry is None:
@@ -196,7 +208,7 @@ def resolve(x: Any, key: Any) -> tuple[Any, Pattern, list[Any]]:
             width = _check_index_tensor(x, dim, entry)
             if width == 0:  # a zero-dim mask adds a dimension
                 x = apply_view(Unsqueeze(dim), x)
-                entry, width = reshape(entry, (1,)), 1
+                entry, width = reshape(entry, (1,)).nonzero().detach()[:, 0], 1
             pattern.append(True)
             tensors.append(entry)
             dim += width
@@ -233,7 +245,7 @@ def _take_integer(x: Any, dim: int, index: int) -> Any:
 
 def _check_index_tensor(x: Any, dim: int, entry: Any) -> int:
     """The number of dimensions an index tensor covers; the shape of a mask must be that of what it covers."""
-    if entry._dtype.category != BOOL and entry._dtype is not uint8:
+    if not _is_mask(entry):
         return 1
     width = len(entry._shape)
     covered = x._shape[dim : dim + width]
@@ -256,7 +268,7 @@ def _masks_to_integers(pattern: Pattern, tensors: list[Any]) -> tuple[Pattern, l
             out_pattern.append(False)
             continue
         entry = next(given)
-        if entry._dtype.category == BOOL or entry._dtype is uint8:
+        if _is_mask(entry):
             found = entry.nonzero()
             for column in range(len(entry._shape)):
                 out_pattern.append(True)
@@ -264,7 +276,18 @@ def _masks_to_integers(pattern: Pattern, tensors: list[Any]) -> tuple[Pattern, l
         else:
             out_pattern.append(True)
             out_tensors.append(entry)
+    shapes = [t._shape for t in out_tensors]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(s)) for s in shapes)}"
+        ) from None
     return tuple(out_pattern), out_tensors
+
+
+def _is_mask(entry: Any) -> bool:
+    return entry._dtype.category == BOOL or entry._dtype is uint8
 
 
 def _tensors_in(value: Any) -> tuple[Any, ...]:
@@ -298,8 +321,14 @@ def setitem(self: Any, key: Any, value: Any) -> None:
         handled, _ = intercepted(TensorBase.__setitem__, (self, key, value), (self, *_tensors_in(key), *_tensors_in(value)))
         if handled:
             return
+    if value is None or isinstance(value, (str, bytes, dict)):
+        raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {self._dtype!r}; assign a number or a tensor")
     if not isinstance(value, (TensorBase, *Number)):
         value = as_tensor(value, dtype=self._dtype, device=self._device)
+    if isinstance(key, bool):
+        if not key:
+            return
+        key = None
     view, pattern, tensors = resolve(self, key)
     if not tensors:
         if isinstance(value, TensorBase):
@@ -307,10 +336,13 @@ def setitem(self: Any, key: Any, value: Any) -> None:
         else:
             view.fill_(value)
         return
-    pattern, tensors = _masks_to_integers(pattern, tensors)
     if not isinstance(value, TensorBase):
         value = as_tensor(value, dtype=self._dtype, device=self._device)
-    _put(view, pattern, tensors, value.to(device=self._device, dtype=self._dtype), False)
+    elif len(tensors) == 1 and _is_mask(tensors[0]) and value.numel() == 1:  # torch fills under the mask, casting
+        value = value.to(dtype=self._dtype)
+    pattern, tensors = _masks_to_integers(pattern, tensors)
+    _check_values(self, value, "index_put_")
+    _put(view, pattern, tensors, value.to(device=self._device), False)
 
 
 def _without_leading_ones(value: Any, rank: int) -> Any:
@@ -324,14 +356,18 @@ def _put(target: Any, pattern: Pattern, tensors: list[Any], values: Any, accumul
     return apply_inplace(IndexPut(pattern, accumulate), target, (values, *tensors))
 
 
-def _put_arguments(self: Any, indices: Any, values: Any, operation: str) -> tuple[Pattern, list[Any]]:
-    if len(indices) > len(self._shape):
-        raise IndexError(f"too many indices for tensor of dimension {len(self._shape)} (got {len(indices)})")
+def _check_values(self: Any, values: Any, operation: str) -> None:
     if values._dtype is not self._dtype:
         raise RuntimeError(
             f"{operation}(): Index put requires the source and destination dtypes match, got {self._dtype!r} for the destination and "
             f"{values._dtype!r} for the source; convert with values.to({self._dtype!r})"
         )
+
+
+def _put_arguments(self: Any, indices: Any, values: Any, operation: str) -> tuple[Pattern, list[Any]]:
+    if len(indices) > len(self._shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(self._shape)} (got {len(indices)})")
+    _check_values(self, values, operation)
     pattern = tuple(entry is not None for entry in indices)
     return _masks_to_integers(pattern, [_index_tensor(entry, self) for entry in indices if entry is not None])
 

@@ -13,7 +13,7 @@ from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.common import methods, operand, serve, write_out
 from rushlight.ops.view import expand, reshape, transpose, unsqueeze
-from rushlight.ops.view_rules import Reshape, SqueezeLast
+from rushlight.ops.view_rules import SqueezeLast, UnsafeView
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "matmul", "mm", "mv", "outer",
@@ -93,16 +93,6 @@ class Vdot(Product):
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         a, b = saved
         return g.conj() * b if needs[0] else None, g * a if needs[1] else None
-
-
-class UnsafeView(Reshape):
-    """The reshape at the end of a folded product; its input is never seen by anyone."""
-
-    __slots__ = ()
-    name = "unsafe_view"
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return reshape(g, saved[0])
 
 
 class AddProduct(Primitive):

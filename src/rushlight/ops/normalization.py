@@ -260,7 +260,9 @@ def batch_norm(
     need_tensor("batch_norm", input)
     shape = input._shape
     channels = shape[1] if len(shape) > 1 else 0
-    if input._dtype.category < FLOATING:
+    if not shape:
+        raise RuntimeError("batch_norm(): expected an input [N, C, *], but got a zero-dim tensor")
+    if input._dtype.category != FLOATING:
         raise not_implemented("batch_norm", input._dtype)
     _check_statistics(input, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     weighted, biased = weight is not None, bias is not None
@@ -369,7 +371,7 @@ class LayerNormGrad(NormGrad):
 
 
 def _check_parameters(operation: str, x: Any, weight: Any, bias: Any) -> None:
-    if x._dtype.category < FLOATING:
+    if x._dtype.category != FLOATING:
         raise not_implemented(operation, x._dtype)
     for name, value in (("weight", weight), ("bias", bias)):
         if _is_mixed(x, value):

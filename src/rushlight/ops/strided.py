@@ -90,13 +90,14 @@ class Windows(ViewOp):
         self.step = step
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.unfold_view(arrays[0], self.dim, self.size, self.step)
+        x = arrays[0]
+        return k.unfold_view(x, self.dim, self.size, self.step) if x.ndim else x.reshape(1)[: self.size]
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[0]._shape,)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply1(AddWindows(self, saved[0]), g)
+        return apply1(AddWindows(self, saved[0]), g) if saved[0] else g.sum()
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return unfold, (tensors[0], self.dim, self.size, self.step), {}
@@ -144,6 +145,8 @@ class ViewAsComplex(ViewOp):
     name = "view_as_complex"
 
     def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].strides[-1] != arrays[0].itemsize and arrays[0].size:
+            raise RuntimeError("Tensor must have a last dimension with stride 1; call contiguous() first")
         return k.view_as_complex(arrays[0])
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:

@@ -175,7 +175,9 @@ def frobenius_norm(input: Any, dim: Any, keepdim: bool = False, *, out: Any = No
 
 
 def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False, *, out: Any = None) -> Any:
-    """The sum of the singular values of the matrices in the two dimensions `dim`."""
+    """The sum of the singular values of the matrices in the two dimensions `dim`; also called as (input, keepdim)."""
+    if isinstance(dim, bool):
+        dim, keepdim = (-2, -1), dim
     return matrix_norm(input, "nuc", dim, keepdim, out=out)
 
 

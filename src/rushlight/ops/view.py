@@ -9,6 +9,7 @@ from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.dtypes import dtype as dtype_class
+from rushlight.base.layout import contiguous_format
 from rushlight.base.shape import (
     Shape,
     Size,
@@ -18,7 +19,7 @@ from rushlight.base.shape import (
     shape_argument,
 )
 from rushlight.base.shape import broadcast_shapes as common_shape
-from rushlight.core.primitive import apply_view
+from rushlight.core.primitive import apply1, apply_view
 from rushlight.core.tensor import TensorBase, attach
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve
@@ -34,6 +35,7 @@ from rushlight.ops.view_rules import (
     SqueezeDims,
     Transpose,
     TransposeMatrix,
+    UnsafeView,
     Unsqueeze,
     ViewDtype,
 )
@@ -80,7 +82,7 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     need_tensor("reshape", input)
     wanted = infer_size(shape_argument(args if shape is None else (shape,), "reshape"), input.numel())
     if not viewable(input, wanted):
-        input = input.contiguous()
+        return apply1(UnsafeView(wanted), input.clone(memory_format=contiguous_format))
     return apply_view(Reshape(wanted), input)
 
 
@@ -119,7 +121,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def ravel(input: Any) -> Any:
     """All elements in one dimension."""
     need_tensor("ravel", input)
-    return reshape(input, (-1,)) if len(input._shape) != 1 else input.contiguous()
+    return view(input.contiguous(), -1)
 
 
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
@@ -341,6 +343,7 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 
 swapaxes, swapdims, moveaxis = transpose, transpose, movedim
 serve(Reshape, reshape)
+serve(UnsafeView, reshape)
 serve(Permute, permute)
 serve(Transpose, transpose)
 serve(ViewDtype, view)

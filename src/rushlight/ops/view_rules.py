@@ -67,6 +67,13 @@ class Reshape(ViewOp):
         return type(self).public, (tensors[0], self.shape), {}
 
 
+class UnsafeView(Reshape):
+    """The reshape of a fresh tensor that nobody else ever sees: applied as an ordinary operation, its result is no view."""
+
+    __slots__ = ()
+    name = "unsafe_view"
+
+
 class Permute(ViewOp):
     """The dimensions in another order."""
 

@@ -74,7 +74,7 @@ def _by_channel(x: Array) -> Array:
     """`[N, C, *]` as `[N, C, L]`, or `[N, C]` as `[1, C, N]` so that there is a run to sum over."""
     if x.ndim == 2:
         return x.T[None]
-    return x.reshape(x.shape[0], x.shape[1], -1)
+    return x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:]))
 
 
 @quiet
