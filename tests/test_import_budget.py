@@ -11,7 +11,9 @@ HEAVY = (
     "hypothesis pytest setuptools multiprocessing concurrent.futures asyncio unittest doctest pdb sqlite3 http "
     "urllib.request ssl email xml ctypes.util distutils tkinter"
 ).split()
+# 60 ms where NumPy takes 80; the same share on a machine, or at a moment, that is slower.
 BUDGET_MS = 60.0
+BUDGET_SHARE = 60 / 80
 RUNS = 7
 
 # Processor time, not the clock's: the machine is shared with other tests, and waiting for a turn is not rushlight's.
@@ -34,16 +36,17 @@ def loaded_after(statement: str) -> set[str]:
     return set(in_fresh_interpreter("-c", code).stdout.split())
 
 
-def excess_ms(runs: int) -> float:
-    """Processor time of `import rushlight` less that of `import numpy`, measured in turn: the least of each.
+def excess_ms(runs: int) -> tuple[float, float]:
+    """Processor time of `import rushlight` less that of `import numpy`, measured in turn, and what is allowed.
 
-    Other tests that run at the same time slow the processor down, and only ever add.
+    The least of each counts: other tests that run at the same time slow the processor down, and only ever add.
     """
     times: dict[str, list[float]] = {"numpy": [], "rushlight": []}
     for turn in range(runs):
         for module in sorted(times, reverse=turn % 2 == 1):
             times[module].append(float(in_fresh_interpreter("-c", TIMER.format(module=module)).stdout))
-    return min(times["rushlight"]) - min(times["numpy"])
+    numpys = min(times["numpy"])
+    return min(times["rushlight"]) - numpys, max(BUDGET_MS, BUDGET_SHARE * numpys)
 
 
 def slowest_imports() -> str:
@@ -65,7 +68,7 @@ def test_the_search_for_heavy_modules_finds_them():
 
 
 def test_import_takes_little_more_than_numpys():
-    excess = excess_ms(RUNS)
-    if excess > BUDGET_MS:
-        excess = excess_ms(2 * RUNS)  # once more: machines are noisy
-    assert excess <= BUDGET_MS, f"{excess:.0f} ms over NumPy's own import, budget {BUDGET_MS:.0f}:\n{slowest_imports()}"
+    excess, allowed = excess_ms(RUNS)
+    if excess > allowed:
+        excess, allowed = excess_ms(2 * RUNS)  # once more: machines are noisy
+    assert excess <= allowed, f"{excess:.0f} ms over NumPy's own import, allowed {allowed:.0f}:\n{slowest_imports()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,11 @@ def test_every_variable_that_is_read_is_in_the_table():
 def test_reads_are_found():
     source = 'os.environ["A"]; os.environ.get("B", ""); getenv("C"); os.getenv("D"); setting("E"); f("F"); os.environ[x]'
     assert names_read(source) == set("ABCDE")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("native", "UnsupportedOperationError"), ("fast", "ValueError")])
+def test_kernels_that_are_not_there_are_an_error(value, expected):
+    environment = {**os.environ, "RUSHLIGHT_KERNELS": value}
+    code = "import rushlight; rushlight.ones(2) + 1"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and expected in done.stderr and "RUSHLIGHT_KERNELS" in done.stderr

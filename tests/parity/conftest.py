@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import its two helper modules, `parity_table` and `parity_run`."""
+"""Lets the tests of this folder import its helper modules `parity_table`, `parity_differences` and `parity_run`."""
 
 import sys
 from pathlib import Path

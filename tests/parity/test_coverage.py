@@ -3,7 +3,8 @@
 import re
 
 import torch
-from parity_table import CALLS, DIFFERENT, EXCLUDED
+from parity_differences import DIFFERENT
+from parity_table import CALLS, EXCLUDED
 
 import rushlight
 

@@ -1,8 +1,9 @@
 """Every call of the table over all twelve dtypes: result dtype, values, kind of exception."""
 
 import pytest
+from parity_differences import different
 from parity_run import DTYPES, difference, report, run
-from parity_table import CALLS, different
+from parity_table import CALLS
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -5,8 +5,9 @@ import warnings
 
 import pytest
 import torch
+from parity_differences import different
 from parity_run import Names, compiled, difference, forms, outcome, report, run
-from parity_table import CALLS, different
+from parity_table import CALLS
 
 import rushlight
 

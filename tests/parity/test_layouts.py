@@ -1,8 +1,9 @@
 """Inputs that are not contiguous: transposed, every second element, expanded, with an offset; and the results' strides."""
 
 import pytest
+from parity_differences import FREE_STRIDES, different
 from parity_run import difference, report, run
-from parity_table import CALLS, CREATION_CALLS, ELEMENTWISE_CALLS, FREE_STRIDES, different
+from parity_table import CALLS, CREATION_CALLS, ELEMENTWISE_CALLS
 
 LAYOUTS = ("transposed", "strided", "expanded", "offset")
 # What is not in the module of functions depends on memory by its nature, or takes no tensor.

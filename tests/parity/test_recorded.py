@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from parity_differences import OTHER_NODES, different
 from parity_run import Names, compiled, difference, outcome, report, run
-from parity_table import CALLS, OTHER_NODES, different
+from parity_table import CALLS
 
 import rushlight
 

@@ -1,8 +1,9 @@
 """Zero-dim, empty and one-element inputs: the same shapes, values and exceptions, and storage that holds an array."""
 
 import pytest
+from parity_differences import different
 from parity_run import UNUSUAL_SHAPES, difference, report, run
-from parity_table import CALLS, different
+from parity_table import CALLS
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rushlight.base.device import device
 from rushlight.base.env import setting
-from rushlight.base.errors import DeviceUnavailableError
+from rushlight.base.errors import DeviceUnavailableError, UnsupportedOperationError
 
 _FULL_NAMES = {"cuda": "CUDA", "mps": "MPS (Apple GPU)", "xpu": "XPU (Intel GPU)"}
 _announced: set[str] = set()
@@ -35,6 +35,11 @@ def _load(d: device) -> Any:
         return import_module("rushlight.backends.meta").meta
     if is_emulated(d):
         _announce(d)
+    if setting("RUSHLIGHT_KERNELS") == "native":
+        raise UnsupportedOperationError(
+            "RUSHLIGHT_KERNELS=native asks for the native kernels, and this installation has none. Unset the variable, or set it "
+            "to 'reference'."
+        )
     return import_module("rushlight.backends.reference").reference
 
 

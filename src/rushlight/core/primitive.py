@@ -30,6 +30,24 @@ SAME: Final = 3  # must be equal already (matrix products, convolutions); a mism
 PLAIN: Final[set[type]] = {Tensor}
 
 
+class NodeClass:
+    """Makes the Node subclass of an operation when the operation is first recorded, and takes its own place with it.
+
+    Hundreds of classes that most programs never use would be a tenth of the time `import rushlight` takes.
+    """
+
+    __slots__ = ("name", "operation")
+
+    def __init__(self, name: str, operation: type[Primitive]) -> None:
+        self.name = name
+        self.operation = operation
+
+    def __get__(self, op: Any, cls: Any = None) -> type[Node]:
+        made = node_class(self.name)
+        self.operation.node_class = made
+        return made
+
+
 class Primitive:
     """An operation: a small immutable object whose slots are its parameters.
 
@@ -46,7 +64,7 @@ class Primitive:
 
     name: ClassVar[str] = ""
     node_name: ClassVar[str] = ""  # torch's, without "Backward0" it is derived from `name`
-    node_class: ClassVar[type[Node]]
+    node_class: ClassVar[Any]  # the class of its nodes
     outputs: ClassVar[int] = 1  # more: forward returns that many arrays; 0: a tuple whose length varies
     promotion: ClassVar[int] = KEEP
     promote_from: ClassVar[int] = 0
@@ -63,7 +81,7 @@ class Primitive:
         own = cls.__dict__
         if "name" in own or "node_name" in own:
             text = own.get("node_name") or "".join(part.capitalize() for part in cls.name.split("_")) + "Backward0"
-            cls.node_class = node_class(text)
+            cls.node_class = NodeClass(text, cls)
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no forward rule")

@@ -23,7 +23,8 @@ def need_matrix(operation: str, t: Any, argument: str = "A") -> None:
 def need_linear_dtype(operation: str, t: Any, low_precision: bool = False) -> None:
     """Refuse integers and, unless `low_precision`, float16 and bfloat16."""
     if t._dtype.category < FLOATING:
-        raise NotImplementedError(
+        error = RuntimeError if low_precision else NotImplementedError
+        raise error(
             f"{operation}: Expected a floating point or complex tensor as input. Got {kind_name(t._dtype)}; convert it "
             "first, for example with x.float()"
         )

@@ -437,6 +437,8 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     `eps` defaults to the dtype's machine epsilon. Half types are computed in float32.
     """
     inner = _check_normalized("rms_norm", input, normalized_shape, weight=weight)
+    if input._dtype.category < FLOATING:
+        raise not_implemented("rms_norm", input._dtype)
     x = input.float() if input._dtype.itemsize == 2 else input
     if eps is None:
         eps = 2.0**-52 if input._dtype.name in ("float64", "complex128") else 2.0**-23

@@ -92,3 +92,9 @@ def test_printed_form():
         "    valid: 2 batches from list\n"
         "    [2]: batches from Stream\n)"
     )
+
+
+def test_a_dataset_is_not_a_loader():
+    dataset = TensorDataset(rl.zeros(4, 2), rl.zeros(4))
+    with pytest.raises(TypeError, match=r"loader 1 .* single samples.*from_datasets"):
+        DataLoaders([1], dataset)

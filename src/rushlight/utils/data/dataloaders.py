@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.core.generator import Generator
 from rushlight.utils.data.dataloader import DataLoader
-from rushlight.utils.data.dataset import Dataset, Subset, random_split
+from rushlight.utils.data.dataset import Dataset, IterableDataset, Subset, random_split
 from rushlight.utils.data.sampler import RandomSampler
 
 __all__ = ["DataLoaders"]
@@ -169,6 +169,11 @@ def _check_loader(i: int, loader: Any) -> None:
         raise TypeError(
             f"loader {i} of DataLoaders is {type(loader).__name__}, which is not an iterable of batches; pass a DataLoader or "
             "a list of batches"
+        )
+    if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+        raise TypeError(
+            f"loader {i} of DataLoaders is the dataset {type(loader).__name__}, which gives single samples, not batches; wrap it "
+            "in a DataLoader, or use DataLoaders.from_datasets(train, valid, batch_size=...)"
         )
     if isinstance(loader, Iterator):
         raise TypeError(
