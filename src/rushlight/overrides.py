@@ -11,8 +11,7 @@ from typing import Any
 
 from rushlight.core.modes import Override, local
 from rushlight.core.primitive import PLAIN, disabled_torch_function, dispatch_function
-from rushlight.core.tensor import TensorBase, attach
-from rushlight.ops.cast import alias
+from rushlight.core.tensor import TensorBase
 
 __all__ = [
     "BaseTorchFunctionMode",
@@ -42,43 +41,6 @@ class DisableTorchFunction(Override):
 
     def __init__(self) -> None:
         super().__init__(torch_function=False, function_modes=())
-
-
-def torch_function(cls: Any, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """The default `__torch_function__` of tensors: run `func`, and give its results the class `cls`.
-
-    A subclass that overrides it calls `super().__torch_function__(func, types, args, kwargs)`.
-    """
-    if not all(issubclass(cls, t) for t in types):
-        return NotImplemented
-    with DisableTorchFunctionSubclass():
-        return convert(func(*args, **(kwargs or {})), cls)
-
-
-def convert(result: Any, cls: Any) -> Any:
-    """Plain tensors in a result as instances of `cls`, also inside tuples and lists."""
-    if cls in PLAIN:
-        return result
-    if isinstance(result, TensorBase) and not isinstance(result, cls):
-        return as_class(result, cls)
-    if isinstance(result, (tuple, list)):
-        found = [convert(r, cls) for r in result]
-        return type(result)(*found) if hasattr(result, "_fields") else type(result)(found)
-    return result
-
-
-def as_class(t: Any, cls: Any) -> Any:
-    """The same tensor (memory, history) as an instance of `cls`."""
-    if t._requires_grad and t._grad_fn is None:
-        out = alias(t)
-    else:
-        out = t.with_history(t._grad_fn, t._output_nr)
-        out._view = t._view
-    try:
-        out.__class__ = cls
-    except TypeError:
-        raise TypeError(f"results can't become {cls.__name__}: a Tensor subclass must not define __slots__") from None
-    return out
 
 
 class TorchFunctionMode:
@@ -157,6 +119,3 @@ def resolve_name(f: Callable[..., Any]) -> str:
 def enable_reentrant_dispatch() -> Iterator[None]:
     """Accepted as in torch; dispatch is always re-entrant here."""
     yield
-
-
-attach("__torch_function__", classmethod(torch_function))

@@ -305,9 +305,9 @@ def _div_mode(rounding_mode: str) -> DivMode:
     return found
 
 
-def true_divide(dividend: Any, divisor: Any, *, out: Any = None) -> Any:
-    """`dividend / divisor`; the same as `div`."""
-    a, b = float_operands("div", dividend, divisor)
+def true_divide(input: Any, other: Any, *, out: Any = None) -> Any:
+    """`input / other`; the same as `div`."""
+    a, b = float_operands("div", input, other)
     return binary(DIV, a, b, out)
 
 

@@ -9,7 +9,7 @@ from rushlight.base.shape import broadcast_shapes, normalize_dim
 from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_tensor
-from rushlight.ops.common import methods, serve, write_out
+from rushlight.ops.common import check_broadcast, methods, serve, write_out
 from rushlight.ops.view import reshape
 
 __all__ = ["argwhere", "gather", "index_select", "masked_select", "nonzero", "take"]
@@ -166,7 +166,8 @@ def check_mask(mask: Any, operation: str) -> Any:
 
 def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
     """The elements of `input` where `mask` is true, in one dimension."""
-    result = apply2(MaskedSelect(), input, check_mask(mask, "masked_select"))
+    check_broadcast(input, check_mask(mask, "masked_select"))
+    result = apply2(MaskedSelect(), input, mask)
     return result if out is None else write_out(out, result, "masked_select")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from rushlight.base.layout import contiguous_format
 from rushlight.base.shape import Shape, broadcast_shapes, normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.modes import STATE
@@ -242,12 +243,17 @@ _KINDS = {1: "vector", 2: "matrix", 3: "batch of matrices"}
 
 
 def _check_matrices(operation: str, a: Any, b: Any) -> None:
-    if a._shape[-1] != b._shape[-2]:
-        raise RuntimeError(
-            f"{operation}(): mat1 and mat2 shapes cannot be multiplied ({_by(a._shape)} and {_by(b._shape)}): the last size of the "
-            f"first ({a._shape[-1]}) must equal the {'first' if len(b._shape) == 2 else 'second'} of the second ({b._shape[-2]})"
-        )
+    _check_sizes(operation, a._shape, b._shape)
     _check_same(operation, a, b)
+
+
+def _check_sizes(operation: str, left: Shape, right: Shape) -> None:
+    if left[-1] != right[-2]:
+        which = "first" if len(right) == 2 else "second to last"
+        raise RuntimeError(
+            f"{operation}(): mat1 and mat2 shapes cannot be multiplied ({_by(left)} and {_by(right)}): the last size of the first "
+            f"({left[-1]}) must equal the {which} of the second ({right[-2]})"
+        )
 
 
 def _check_same(operation: str, a: Any, b: Any) -> None:
@@ -361,24 +367,48 @@ def _matmul(a: Any, b: Any) -> Any:
     if m == 2 and n == 2:
         _check_matrices("matmul", a, b)
         return apply2(MM, a, b)
-    if m == 1:
-        product = _matmul(unsqueeze(a, 0), b)
-        return apply1(SqueezeLast((len(product._shape) - 2,)), product)
-    if n == 1:
-        product = _matmul(a, unsqueeze(b, 1))
-        return apply1(SqueezeLast((len(product._shape) - 1,)), product)
-    _check_matrices("matmul", a, b)
-    if n == 2:  # one matrix for the whole batch: one large product
-        rows = reshape(a, (prod(a._shape[:-1]), a._shape[-1]))
-        return apply1(UnsafeView((*a._shape[:-1], b._shape[-1])), apply2(MM, rows, b))
+    if m == 1 and n == 2:
+        return apply1(SqueezeLast((0,)), _matmul(unsqueeze(a, 0), b))
+    left, right = a._shape if m > 1 else (1, *a._shape), b._shape if n > 1 else (*b._shape, 1)
+    _check_sizes("matmul", left, right)
+    _check_same("matmul", a, b)
+    if m == n == 3 and (left[0] == 1) != (right[0] == 1):  # a batch of one is no batch
+        if right[0] == 1 and b.requires_grad:
+            return _fold(a, reshape(b, right[1:]))
+        if left[0] == 1 and a.requires_grad:
+            return _fold_right(reshape(a, left[1:]), b)
+    if n <= 2:
+        return _fold(a, b)
+    if m <= 2 and a.requires_grad:
+        return _fold_right(a, b)
+    return _batched(a, b, left, right)
+
+
+def _fold(a: Any, b: Any) -> Any:
+    """A batch of matrices times one matrix or vector: one large product."""
+    rows = reshape(a, (prod(a._shape[:-1]), a._shape[-1]))
+    return apply1(UnsafeView((*a._shape[:-1], *b._shape[1:])), apply2(MM if len(b._shape) == 2 else MV, rows, b))
+
+
+def _fold_right(a: Any, b: Any) -> Any:
+    """One matrix or vector times a batch: the transposed product."""
+    folded = _fold(transpose(b, -2, -1), a if len(a._shape) == 1 else transpose(a, 0, 1))
+    return folded if len(a._shape) == 1 else transpose(folded, -2, -1).clone(memory_format=contiguous_format)
+
+
+def _batched(a: Any, b: Any, left: Shape, right: Shape) -> Any:
+    """Batches of matrices of shapes `left` and `right`; missing dimensions were added to a vector."""
     try:
-        batch = broadcast_shapes(a._shape[:-2], b._shape[:-2])
+        batch = broadcast_shapes(left[:-2], right[:-2])
     except RuntimeError:
-        raise RuntimeError(f"matmul(): the batch dimensions of {list(a._shape)} and {list(b._shape)} can't be broadcast together") from None
+        raise RuntimeError(
+            f"matmul(): the batch dimensions of {list(a._shape)} and {list(b._shape)} can't be broadcast together"
+        ) from None
     size = prod(batch)
-    left = reshape(expand(a, (*batch, *a._shape[-2:])), (size, *a._shape[-2:]))
-    right = reshape(expand(b, (*batch, *b._shape[-2:])), (size, *b._shape[-2:]))
-    return apply1(UnsafeView((*batch, a._shape[-2], b._shape[-1])), apply2(BMM, left, right))
+    x = reshape(expand(a if len(a._shape) > 1 else unsqueeze(a, 0), (*batch, *left[-2:])), (size, *left[-2:]))
+    y = reshape(expand(b, (*batch, *right[-2:])), (size, *right[-2:]))
+    rows = left[-2:-1] if len(a._shape) > 1 else ()
+    return apply1(UnsafeView((*batch, *rows, right[-1])), apply2(BMM, x, y))
 
 
 def _add_product(op: Primitive, c: Any, a: Any, b: Any, shape: Shape, out: Any) -> Any:

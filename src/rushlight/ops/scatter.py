@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 from typing import Any
 
-from rushlight.base.shape import broadcast_shapes, normalize_dim
+from rushlight.base.shape import Shape, broadcast_shapes, normalize_dim
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply2, applyn, number_of
 from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.checks import need_tensor, refuse
 from rushlight.ops.common import constant, methods, serve, write_out
 from rushlight.ops.gather import AlongDim, MaskedSelect, Take, check_index, check_mask, check_vector
+from rushlight.ops.shape import cat
 from rushlight.ops.view import expand, reshape
 
 __all__ = [
@@ -30,14 +32,23 @@ class Scatter(AlongDim):
         return k.scatter(x, self.dim, index, src)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[2],)
+        return (inputs[2], inputs[1]._shape)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        index = saved[0]
-        return (g.scatter(self.dim, index, 0) if needs[0] else None, g.gather(self.dim, index) if needs[1] else None, None)
+        index, shape = saved
+        gs = grown(g.gather(self.dim, index), shape) if needs[1] else None
+        return g.scatter(self.dim, index, 0) if needs[0] else None, gs, None
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return scatter, (tensors[0], self.dim, tensors[2], tensors[1]), {}
+
+
+def grown(g: Any, shape: Shape) -> Any:
+    """`g` with zeros after it in each dimension up to `shape`: what of src lies beyond the index is not used."""
+    for d, (have, want) in enumerate(zip(g._shape, shape, strict=True)):
+        if have < want:
+            g = cat([g, g.new_zeros((*g._shape[:d], want - have, *g._shape[d + 1 :]))], d)
+    return g
 
 
 class ScatterValue(AlongDim):
@@ -73,10 +84,10 @@ class ScatterAdd(AlongDim):
         return k.scatter_add(x, self.dim, index, src)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[2],)
+        return (inputs[2], inputs[1]._shape)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g, g.gather(self.dim, saved[0]) if needs[1] else None, None
+        return g, grown(g.gather(self.dim, saved[0]), saved[1]) if needs[1] else None, None
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return scatter_add, (tensors[0], self.dim, tensors[2], tensors[1]), {}
@@ -162,7 +173,10 @@ class IndexAdd(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         x, source, index = arrays
-        return k.index_add(x, self.dim, index, source, self.alpha)
+        try:
+            return k.index_add(x, self.dim, index, source, self.alpha)
+        except IndexError as error:  # torch's type for this one
+            raise RuntimeError(str(error)) from None
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[2], inputs[1]._shape)
@@ -315,6 +329,13 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
     d = normalize_dim(dim, len(self._shape), operation)
     check_index(index, operation)
     if reduce is not None:
+        if isinstance(src, TensorBase):
+            warnings.warn(
+                "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch release. "
+                "Use torch.scatter_reduce instead for more reduction options.",
+                UserWarning,
+                stacklevel=3,
+            )
         if reduce not in ("add", "multiply"):
             raise RuntimeError(f"{operation}(): reduce argument must be either add or multiply, got {reduce!r}")
         source = src if is_tensor(src) else expand(constant(src, self._dtype, self._device), index._shape).clone()
@@ -438,11 +459,13 @@ def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Any:
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of `input` with `source` written (or added) at flat positions `index`."""
+    check_same_dtype("put", input, source)
     return apply3(Put(accumulate), input, _as_many(source, index), check_index(index, "put"))
 
 
 def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """`put` in place."""
+    check_same_dtype("put_", self, source)
     return apply_inplace(Put(accumulate), self, (_as_many(source, index), check_index(index, "put_")))
 
 

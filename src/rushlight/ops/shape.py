@@ -11,6 +11,7 @@ from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_tensor
+from rushlight.ops.checks import not_implemented
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.view import expand, reshape, select, unsqueeze
 from rushlight.ops.view_rules import Slice
@@ -303,10 +304,10 @@ def repeat(self: Any, *repeats: Any) -> Any:
     return apply1(Repeat(given), self)
 
 
-def tile(input: Any, *dims: Any) -> Any:
-    """`repeat`, where missing repeats in front count as 1."""
+def tile(input: Any, *args: Any, dims: Any = None) -> Any:
+    """`repeat` by `dims`, where missing repeats in front count as 1."""
     need_tensor("tile", input)
-    given = shape_argument(dims, "tile")
+    given = shape_argument(args if dims is None else (dims,), "tile")
     return repeat(input, (1,) * (len(input._shape) - len(given)) + given)
 
 
@@ -348,7 +349,7 @@ class Interleaved(Primitive):
 
 def _interleaved(counts: Any, like: Any) -> Any:
     if counts._dtype.name not in ("int64", "int32"):
-        raise RuntimeError(f"repeats has to be Long or Int tensor, got {counts._dtype!r}")
+        raise not_implemented("repeat_interleave_cpu", counts._dtype)
     return apply1(Interleaved(), counts.contiguous())
 
 

@@ -60,7 +60,10 @@ def _is_size(value: Any) -> bool:
 def as_class(t: Any, cls: type) -> Any:
     """`t`, which nobody else holds yet, as an instance of the tensor subclass `cls`."""
     if type(t) is not cls:
-        t.__class__ = cls
+        try:
+            t.__class__ = cls
+        except TypeError:
+            raise TypeError(f"results can't become {cls.__name__}: a Tensor subclass must not define __slots__") from None
     return t
 
 

@@ -341,7 +341,14 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     return apply_view(Diagonal(offset, a, b), input)
 
 
-swapaxes, swapdims, moveaxis = transpose, transpose, movedim
+swapdims, moveaxis = transpose, movedim
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """`transpose` with NumPy's names."""
+    return transpose(input, axis0, axis1)
+
+
 serve(Reshape, reshape)
 serve(UnsafeView, reshape)
 serve(Permute, permute)
@@ -374,7 +381,7 @@ methods(
     select,
     narrow,
     diagonal,
-    swapaxes=transpose,
+    swapaxes=swapaxes,
     swapdims=transpose,
     moveaxis=movedim,
 )
