@@ -62,6 +62,7 @@ from rushlight.ops.arithmetic import *
 from rushlight.ops.cast import *
 from rushlight.ops.compare import *
 from rushlight.ops.complex import *
+from rushlight.ops.contract import *
 from rushlight.ops.creation import *
 from rushlight.ops.diagonals import *
 from rushlight.ops.elementwise import *

@@ -53,7 +53,7 @@ VIEWS = [
     view_case("tensor_split", lambda t: t.tensor_split((1, 3), 1)),
     view_case("unbind", lambda t: t.unbind(1)),
     view_case("unbind-one", lambda t: t.unbind(1)[2]),
-    view_case("unfold", lambda t: t.unfold(1, 3, 2), (2, 7)),
+    view_case("unfold-windows", lambda t: t.unfold(1, 3, 2), (2, 7)),
     view_case("as_strided", lambda t: t.as_strided((2, 3), (3, 1), 1)),
     view_case("as_strided-overlap", lambda t: t.as_strided((3, 4), (1, 2), 0)),
 ]

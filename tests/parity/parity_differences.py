@@ -8,6 +8,8 @@ TIES = "which of equal elements is named is ours: the first"
 SATURATES = "a bound outside the range of an integer dtype is the end of that range; torch wraps it around"
 ROUNDS_MORE = "torch rounds float16 and bfloat16 at more places"
 WORKS = "works here, where torch has no kernel or needs a copy of the input"
+INDEX_ERRORS = "which exception torch raises for an index out of range depends on the data"
+AN_INDEX_ERROR = "an index out of range is an IndexError"
 KEPT = "the value does not depend on the memory layout or emptiness of the input"
 DIFFERENT = {
     "pow(x, 1j)": ("float16", NO_COMPLEX_HALF),
@@ -46,13 +48,14 @@ DIFFERENT = {
     "bincount(counts, weights=v)": ("no rows", "sums of no weights have their dtype"),
     "constant_pad_nd(x, (-1, 1), value=0.5)": ("no columns", WORKS),
     "gather(x, 0, x)": ("no rows, no columns", "torch does not look at the dtype of an empty index"),
-    "index_fill(x, 1, iv, 0.5)": ("no columns", "an index out of range is an IndexError"),
-    "index_add(x, 0, iv, y)": ("one element", "an index out of range is an IndexError"),
-    "index_add(x, dim=0, index=iv, source=y)": ("one element", "an index out of range is an IndexError"),
-    "index_select(x, 1, iv)": ("no columns, one element", "an index out of range is an IndexError"),
+    "index_fill(x, 1, iv, 0.5)": ("no columns", AN_INDEX_ERROR),
+    "index_add(x, 0, iv, y)": ("zero-dim, one element", INDEX_ERRORS),
+    "index_add(x, 0, iv, y, alpha=2)": ("zero-dim, one element", INDEX_ERRORS),
+    "index_add(x, dim=0, index=iv, source=y)": ("zero-dim, one element", INDEX_ERRORS),
+    "index_select(x, 1, iv)": ("no columns, one element", AN_INDEX_ERROR),
     "index_select(s, 0, iv[:1] * 0)": ("no rows", "torch's error names the scalar"),
-    "x.index_put((iv, iv), torch.ones(3, dtype=x.dtype), True)": ("no rows, one element", "an index out of range is an IndexError"),
-    "embedding(q, iv, 1)": ("no columns", "an index out of range is an IndexError"),
+    "x.index_put((iv, iv), torch.ones(3, dtype=x.dtype), True)": ("no rows, one element", AN_INDEX_ERROR),
+    "embedding(q, iv, 1)": ("no columns", AN_INDEX_ERROR),
     "pixel_unshuffle(f, 2)": ("no rows, no columns", "torch returns the empty input in its old shape"),
     "pixel_unshuffle(f, 3)": ("no rows, no columns", "torch returns the empty input in its old shape"),
     "repeat_interleave(iv)": ("zero-dim", WORKS),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rushlight.backends.registry import kernels_for
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
 from rushlight.core.modes import STATE, Override, local
-from rushlight.core.node import Meta, Node
+from rushlight.core.node import Edge, Meta, Node
 from rushlight.core.primitive import (
     PLAIN,
     Primitive,
@@ -238,6 +238,7 @@ def adopt_history(target: Any, node: Node, output_nr: int, place: int) -> None:
     slices.write, slices.place, slices.path = node, place, view.ops
     _set_history(base, slices, 0)
     refresh_view(target)
+    slices.again = target._grad_fn.op
 
 
 def _set_history(target: Any, node: Node, output_nr: int) -> None:
@@ -255,13 +256,21 @@ class CopySlices(Node):
     The base's cotangent is passed on with that part replaced by what the write's own derivative makes of it.
     """
 
-    __slots__ = ("write", "place", "path")
+    __slots__ = ("write", "place", "path", "again")
     write: Node
     place: int
     path: tuple[Primitive, ...]
+    again: Primitive  # takes the written view anew
 
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        found = self.write.run((self._part(grads[0]).clone(),))
+        part = self._part(grads[0]).clone()
+        if local.grad:  # a result that the write saved is now a view of this node's output
+            self.write.stand_in = bare_node(self.again, ((self, 0),), self.write.metas[0])
+        try:
+            found = self.write.run((part,))
+        finally:
+            if local.grad:
+                self.write.stand_in = None
         base = None
         if self.edges[0] is not None:
             base = grads[0].clone()
@@ -323,10 +332,15 @@ def refresh_view(t: Any) -> None:
             after = compute_view(op, at)
             steps.append((op, op.save((at,), after, (True,)), Meta(at._shape, at._dtype, at._device)))
             at = after
-    again = ViewAgain(tuple(steps))
-    node = again.node_class.__new__(again.node_class)
-    node.start(again, (base.edge(),), (True,), (Meta(t._shape, t._dtype, t._device),))
+    node = bare_node(ViewAgain(tuple(steps)), (base.edge(),), Meta(t._shape, t._dtype, t._device))
     t._grad_fn, t._output_nr, t._requires_grad = node, 0, True
+
+
+def bare_node(op: Primitive, edges: tuple[Edge | None, ...], meta: Meta) -> Node:
+    """A node of `op` that is not the result of a call."""
+    node = start_node(op, (), (meta,))
+    node.op, node.edges, node.needs = op, edges, (True,) * len(edges)
+    return node
 
 
 def caller() -> tuple[str, int] | None:

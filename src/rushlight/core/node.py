@@ -153,6 +153,9 @@ class Node:
     # Whether `run` has something to say when no cotangent arrived at all (a user's Function is given zeros).
     runs_without_cotangent: ClassVar[bool] = False
 
+    # What stands for this node in the history of an output it saved: set while a write into a view is differentiated.
+    stand_in: Node | None = None
+
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The cotangents of the inputs from those of the outputs (an entry is None where none came)."""
         saved = self.unpack()
@@ -214,7 +217,7 @@ class Node:
                 if tensor._storage.version != version:
                     raise RuntimeError(overwritten_message(self, tensor, version))
                 if type(value) is SavedOutput:
-                    value = tensor.with_history(self, value.output_nr)
+                    value = tensor.with_history(self.stand_in or self, 0 if self.stand_in else value.output_nr)
             elif type(value) is Packed:
                 value = unpack_tensor(value)
             values.append(value)

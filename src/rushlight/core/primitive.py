@@ -264,7 +264,7 @@ UNCONNECTED: Final = Unconnected()
 def start_node(op: Primitive, inputs: tuple[Any, ...], metas: tuple[Meta, ...]) -> Node:
     """A fresh node of `op` with the edges of its inputs."""
     cls = op.node_class
-    node = cls.__new__(cls)
+    node: Node = cls.__new__(cls)
     edges = tuple([t.edge() if t._requires_grad or t._view is not None else None for t in inputs])
     needs = tuple([edge is not None for edge in edges])
     node.start(op if True in needs else UNCONNECTED, edges, needs, metas)

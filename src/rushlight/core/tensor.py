@@ -437,7 +437,12 @@ class TensorBase:
                 )
             shape = list(self._shape)
             raise ValueError(f"only one element tensors can be converted to Python scalars: {kind}() got {shape}; use x.tolist()")
-        return self.item()
+        value = self.item()
+        if type(value) is complex and kind in ("float", "int"):
+            if value.imag:
+                raise RuntimeError(f"{kind}(): a complex value cannot be converted to type {kind} without overflow; use x.real")
+            return value.real
+        return value
 
     def item(self) -> Any:
         """The only element as a Python number; `RuntimeError` when there are several or none."""

@@ -18,7 +18,8 @@ from rushlight.core.inplace import apply_inplace
 from rushlight.core.modes import STATE
 from rushlight.core.primitive import PLAIN, Primitive, apply_view, applyn, intercepted
 from rushlight.core.table import fill
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, is_tensor
+from rushlight.ops.cast import to
 from rushlight.ops.common import Number, methods, serve
 from rushlight.ops.from_data import as_tensor
 from rushlight.ops.gather import gather
@@ -336,10 +337,10 @@ def setitem(self: Any, key: Any, value: Any) -> None:
         else:
             view.fill_(value)
         return
-    if not isinstance(value, TensorBase):
+    if not is_tensor(value):
         value = as_tensor(value, dtype=self._dtype, device=self._device)
     elif len(tensors) == 1 and _is_mask(tensors[0]) and value.numel() == 1:  # torch fills under the mask, casting
-        value = value.to(dtype=self._dtype)
+        value = to(value, dtype=self._dtype)
     pattern, tensors = _masks_to_integers(pattern, tensors)
     _check_values(self, value, "index_put_")
     _put(view, pattern, tensors, value.to(device=self._device), False)

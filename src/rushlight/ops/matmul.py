@@ -6,19 +6,19 @@ from math import prod
 from typing import Any
 
 from rushlight.base.layout import contiguous_format
-from rushlight.base.shape import Shape, broadcast_shapes, normalize_dim
+from rushlight.base.shape import Shape, broadcast_shapes
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.modes import STATE
 from rushlight.core.primitive import COMMON, PLAIN, SAME, Primitive, apply1, apply2, applyn, intercepted
 from rushlight.core.table import fill
-from rushlight.core.tensor import TensorBase, is_tensor
+from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import methods, operand, serve, write_out
 from rushlight.ops.view import expand, reshape, transpose, unsqueeze
 from rushlight.ops.view_rules import SqueezeLast, UnsafeView
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "inner", "kron", "matmul", "mm", "mv", "outer",
-    "tensordot", "vdot",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "matmul", "mm", "mv", "outer",
+    "vdot",
 ]
 
 
@@ -328,20 +328,6 @@ def outer(input: Any, vec2: Any, *, out: Any = None) -> Any:
     return result if out is None else write_out(out, result, "outer")
 
 
-def inner(input: Any, other: Any, *, out: Any = None) -> Any:
-    """Products summed over the last dimension of both."""
-    _check_tensors("inner", input=input, other=other)
-    if not input._shape or not other._shape:
-        result = input * other
-        return result if out is None else write_out(out, result, "inner")
-    if input._shape[-1] != other._shape[-1]:
-        raise RuntimeError(
-            f"inner() the last dimension must match on both input tensors but got shapes {list(input._shape)} and {list(other._shape)}"
-        )
-    result = tensordot(input, other, ([-1], [-1]))
-    return result if out is None else write_out(out, result, "inner")
-
-
 def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """The matrix product: vectors are dotted, leading dimensions are batches and broadcast.
 
@@ -495,55 +481,6 @@ def addmv_(self: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     return apply_inplace(Addmv(beta, alpha), self, (mat, vec))
 
 
-def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
-    """Products of `a` and `b` summed over pairs of dimensions: the last and first `dims`, or two lists of dimensions."""
-    if is_tensor(dims):
-        dims = dims.tolist()
-    if isinstance(dims, int):
-        if dims < 0:
-            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
-        if dims > min(len(a._shape), len(b._shape)):
-            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
-        left, right = list(range(len(a._shape) - dims, len(a._shape))), list(range(dims))
-    else:
-        left, right = (list(d) if hasattr(d, "__iter__") else [d] for d in dims)
-    m, n = len(a._shape), len(b._shape)
-    left, right = [normalize_dim(d, m, "tensordot") for d in left], [normalize_dim(d, n, "tensordot") for d in right]
-    for x, y in zip(left, right, strict=True):
-        if a._shape[x] != b._shape[y]:
-            raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a._shape[x]} in dim {x} and second has size "
-                f"{b._shape[y]} in dim {y}"
-            )
-    free_a, free_b = [d for d in range(m) if d not in left], [d for d in range(n) if d not in right]
-    common = prod(a._shape[d] for d in left)
-    rows = reshape(a.permute(free_a + left), (prod(a._shape[d] for d in free_a), common))
-    columns = reshape(b.permute(right + free_b), (common, prod(b._shape[d] for d in free_b)))
-    result = reshape(mm(rows, columns), tuple(a._shape[d] for d in free_a) + tuple(b._shape[d] for d in free_b))
-    return result if out is None else write_out(out, result, "tensordot")
-
-
-def kron(input: Any, other: Any, *, out: Any = None) -> Any:
-    """The Kronecker product."""
-    rank = max(len(input._shape), len(other._shape))
-    x = reshape(input, (1,) * (rank - len(input._shape)) + input._shape)
-    y = reshape(other, (1,) * (rank - len(other._shape)) + other._shape)
-    wide_x = reshape(x, tuple(n for size in x._shape for n in (size, 1)))
-    wide_y = reshape(y, tuple(n for size in y._shape for n in (1, size)))
-    product = (wide_x * wide_y).contiguous()
-    result = apply1(UnsafeView(tuple(p * q for p, q in zip(x._shape, y._shape, strict=True))), product)
-    return result if out is None else write_out(out, result, "kron")
-
-
-def chain_matmul(*matrices: Any, out: Any = None) -> Any:
-    """The product of several matrices, from left to right."""
-    given = tuple(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], TensorBase) else matrices
-    result = given[0]
-    for matrix in given[1:]:
-        result = mm(result, matrix)
-    return result if out is None else write_out(out, result, "chain_matmul")
-
-
 def _operator(a: Any, other: Any) -> Any:
     return _matmul(a, other) if isinstance(other, TensorBase) else NotImplemented
 
@@ -560,7 +497,7 @@ for _primitive, _function in (
 ):  # fmt: skip
     serve(_primitive, _function)
 methods(
-    mm, bmm, mv, dot, vdot, outer, inner, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm,
-    addbmm_, kron, ger=outer,
+    mm, bmm, mv, dot, vdot, outer, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm,
+    addbmm_, ger=outer,
 )
 fill(matmul=_operator, rmatmul=_reflected)

@@ -175,8 +175,10 @@ class IndexAdd(Primitive):
         x, source, index = arrays
         try:
             return k.index_add(x, self.dim, index, source, self.alpha)
-        except IndexError as error:  # torch's type for this one
-            raise RuntimeError(str(error)) from None
+        except IndexError as error:
+            if x.ndim < 2 or x.size == 1:
+                raise
+            raise RuntimeError(str(error)) from None  # torch's type for matrices and more
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[2], inputs[1]._shape)
@@ -329,6 +331,8 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
     d = normalize_dim(dim, len(self._shape), operation)
     check_index(index, operation)
     if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError(f"{operation}(): reduce argument must be either add or multiply, got {reduce!r}")
         if isinstance(src, TensorBase):
             warnings.warn(
                 "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch release. "
@@ -336,8 +340,6 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
                 UserWarning,
                 stacklevel=3,
             )
-        if reduce not in ("add", "multiply"):
-            raise RuntimeError(f"{operation}(): reduce argument must be either add or multiply, got {reduce!r}")
         source = src if is_tensor(src) else expand(constant(src, self._dtype, self._device), index._shape).clone()
         op: Primitive = ScatterAdd(d) if reduce == "add" else ScatterReduce(d, "prod", True)
         return op, (source, index)
