@@ -46,11 +46,11 @@ FUNCTIONS = {
 
 
 @modes
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("complex_", [False, True], ids=["real", "complex"])
+@pytest.mark.parametrize(
+    ("name", "complex_"),  # complex numbers have no order
+    [(name, complex_) for name in FUNCTIONS for complex_ in (False, True) if not (complex_ and name == "with integers")],
+)
 def test_right_derivatives_pass(name, complex_, fast):
-    if complex_ and name in ("with integers", "constant part"):
-        pytest.skip("complex numbers have no order, and a detached output has no zero derivative")
     inputs = (doubles(rl, 3, 3, complex_=complex_), doubles(rl, 3, 3, complex_=complex_))
     function = FUNCTIONS[name]
     if name == "constant part":

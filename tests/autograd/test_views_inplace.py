@@ -124,7 +124,7 @@ def step(lib, tensors, instruction, i, j, off):
 
 
 def gradients(lib, tensors):
-    """The gradient of the weighted sum of all that can be differentiated."""
+    """First and second derivatives of the weighted sum of all that can be differentiated."""
     total = None
     for k, t in enumerate(tensors):
         term = outcome(lambda t=t, k=k: (t * (k + 1)).sum())
@@ -132,8 +132,22 @@ def gradients(lib, tensors):
             total = term if total is None else total + term
     if total is None:
         return "nothing", None
-    kind, _ = attempt(lambda: total.backward())
-    return kind, [None if g is None else np.asarray(g.tolist()) for t in tensors if t.requires_grad and is_leaf(t) for g in [t.grad]]
+    leaves = [t for t in tensors if t.requires_grad and is_leaf(t) and t.grad_fn is None and has_edge(lib, t)]
+    kind, first = attempt(lambda: lib.autograd.grad(total, leaves, create_graph=True, allow_unused=True))
+    if kind != "ok":
+        return kind, None
+    live = [(g * g).sum() for g in first if g is not None and g.requires_grad]
+    second = []
+    if live:
+        kind, second = attempt(lambda: lib.autograd.grad(sum(live[1:], live[0]), leaves, allow_unused=True))
+        if kind != "ok":
+            return f"second {kind}", None
+    return "ok", [None if g is None else np.asarray(g.detach().tolist()) for g in (*first, *second)]
+
+
+def has_edge(lib, t):
+    """Whether a gradient can arrive at the leaf: not at a view that was made in no_grad."""
+    return attempt(lambda: lib.autograd.graph.get_gradient_edge(t))[0] == "ok" and (t * 1).grad_fn.next_functions[0][0] is not None
 
 
 def is_leaf(t):

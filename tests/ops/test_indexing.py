@@ -37,8 +37,10 @@ KEYS = [
     "t.tensor(1)", "t.tensor([2, 0])", "t.tensor([[2, 0]])", "t.tensor([], dtype=t.int64)", "t.tensor([0, 1]), t.tensor([1, 2])",
     "t.tensor([0, 1]), t.tensor([1, 2, 3])", "t.tensor([[0], [1]]), t.tensor([1, 2])", ":, t.tensor([0, 1]), 1", "1:, t.tensor([0])",
     "t.tensor(1), 2", "t.tensor([0, 1]), 1:, t.tensor([0, 3])", "t.tensor(1), t.tensor([0, 1])", "None, t.tensor([0, 1])",
-    "t.tensor([0, 1], dtype=t.int32)", "t.tensor([0, 1], dtype=t.uint8)", "t.tensor([1, 0, 1], dtype=t.uint8)", "t.tensor([0.0, 1.0])",
-    "t.tensor([0, 9])", "t.tensor([-1, -3])", "t.tensor([True, False, True])", "t.tensor([True, False])", "t.tensor(True)", "t.tensor(False)",
+    "t.tensor([0, 1], dtype=t.int32)", "t.tensor([0, 1], dtype=t.uint8)", "t.tensor([1, 0, 1], dtype=t.uint8)",
+    "t.tensor([0.0, 1.0])",
+    "t.tensor([0, 9])", "t.tensor([-1, -3])", "t.tensor([True, False, True])", "t.tensor([True, False])",
+    "t.tensor(True)", "t.tensor(False)",
     ":, t.tensor([True, False, True, True])", "t.tensor([True, False, True]), 1", "t.tensor([True, False, True]), [0, 1]",
     "t.ones(3, 4, dtype=t.bool)", "t.eye(3, 4, dtype=t.bool)", "t.eye(3, 4, dtype=t.bool), 0", "t.zeros(3, 4, 5, dtype=t.bool)",
     "t.arange(60).reshape(3, 4, 5) % 2 == 0", "..., t.tensor([True, False, True, False, True])", "t.eye(4, 5, dtype=t.bool)",
@@ -72,7 +74,9 @@ def test_reading(text):
         assert ours == theirs
 
 
-@pytest.mark.parametrize("text", ["0", "...", "None", "()", "True", "False", "t.tensor(True)", "t.tensor(False)", ":", "[0]", "t.tensor([0])"])
+@pytest.mark.parametrize(
+    "text", ["0", "...", "None", "()", "True", "False", "t.tensor(True)", "t.tensor(False)", ":", "[0]", "t.tensor([0])"]
+)
 def test_reading_a_zero_dim_tensor(text):
     (kind, ours), (expected, theirs) = (outcome(lambda lib=lib: read(text, lib, ())) for lib in (rl, torch))
     assert kind == expected, f"{ours}\ntorch: {theirs}"
@@ -80,7 +84,9 @@ def test_reading_a_zero_dim_tensor(text):
         assert ours == theirs
 
 
-@pytest.mark.parametrize("text", ["0", ":", "[]", "[0]", "t.tensor([], dtype=t.int64)", "t.zeros(0, 4, dtype=t.bool)", "..., 1", "0:0", "None"])
+@pytest.mark.parametrize(
+    "text", ["0", ":", "[]", "[0]", "t.tensor([], dtype=t.int64)", "t.zeros(0, 4, dtype=t.bool)", "..., 1", "0:0", "None"]
+)
 def test_reading_an_empty_tensor(text):
     (kind, ours), (expected, theirs) = (outcome(lambda lib=lib: read(text, lib, (0, 4))) for lib in (rl, torch))
     assert kind == expected, f"{ours}\ntorch: {theirs}"

@@ -96,7 +96,8 @@ class Walk:
         runs = self.wanted is None or node in self.wanted
         if runs and self.captures:  # as torch: where the node runs too, what is captured is what its hooks have not changed yet
             self.capture(node, box)
-        run_tensor_hooks(node, box)
+        if node.tensor_hooks is not None or node.retained is not None or isinstance(node, AccumulateGrad):
+            run_tensor_hooks(node, box)
         if not runs:
             self.capture(node, box)
             return

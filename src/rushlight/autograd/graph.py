@@ -27,9 +27,10 @@ __all__ = [
 
 def get_gradient_edge(tensor: Any) -> GradientEdge:
     """The edge at which the gradient of `tensor` arrives; `RuntimeError` when it does not require one."""
-    if not tensor.requires_grad:
+    edge = tensor.edge() if tensor.requires_grad else None
+    if edge is None:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(*tensor.edge())
+    return GradientEdge(*edge)
 
 
 class saved_tensors_hooks:

@@ -10,8 +10,7 @@ from rushlight.base.shape import Shape, normalize_dim, normalize_dims, shape_arg
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply1, apply_view, applyn
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import need_tensor
-from rushlight.ops.checks import not_implemented
+from rushlight.ops.checks import need_tensor, not_implemented
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.view import expand, reshape, select, unsqueeze
 from rushlight.ops.view_rules import Slice
