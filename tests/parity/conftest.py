@@ -3,9 +3,6 @@
 import sys
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("torch", reason="parity tests need torch")
 folder = str(Path(__file__).parent)
 if folder not in sys.path:
     sys.path.append(folder)

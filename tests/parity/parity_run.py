@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import torch
+import pytest
 
 import rushlight
+
+torch = pytest.importorskip("torch", reason="parity tests need torch")
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")

@@ -2,8 +2,8 @@
 
 import re
 
-import torch
 from parity_differences import DIFFERENT
+from parity_run import torch
 from parity_table import CALLS, EXCLUDED
 
 import rushlight

@@ -4,9 +4,8 @@ import re
 import warnings
 
 import pytest
-import torch
 from parity_differences import different
-from parity_run import Names, compiled, difference, forms, outcome, report, run
+from parity_run import Names, compiled, difference, forms, outcome, report, run, torch
 from parity_table import CALLS
 
 import rushlight

@@ -3,8 +3,7 @@
 import itertools
 
 import pytest
-import torch
-from parity_run import DTYPES, RTOL, Names, compiled, difference, make, numbers, outcome, report
+from parity_run import DTYPES, RTOL, Names, compiled, difference, make, numbers, outcome, report, torch
 from parity_table import ELEMENTWISE_BINARY, OPERATORS
 
 import rushlight

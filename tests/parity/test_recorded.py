@@ -1,9 +1,8 @@
 """What a call records: whether the result requires grad, the printed name of its node, and its first derivative."""
 
 import pytest
-import torch
 from parity_differences import OTHER_NODES, different
-from parity_run import Names, compiled, difference, outcome, report, run
+from parity_run import Names, compiled, difference, outcome, report, run, torch
 from parity_table import CALLS
 
 import rushlight

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from parity_run import FLOATS, Names, compiled, difference, make, outcome, report
+from parity_run import FLOATS, Names, compiled, difference, make, outcome, report, torch
 from parity_table import ELEMENTWISE_BINARY, ELEMENTWISE_UNARY, SPECIAL_CALLS
 
 import rushlight
