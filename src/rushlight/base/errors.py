@@ -13,9 +13,3 @@ class DeviceUnavailableError(RuntimeError):
 
 class UnsupportedOperationError(RuntimeError):
     """A backend lacks a kernel that an operation needs."""
-
-
-def argument_error(operation: str, argument: str, got: object, expected: str, cure: str = "") -> str:
-    """The one form of our messages: operation, argument, what came, what was expected, the cure."""
-    text = f"{operation}(): argument '{argument}' must be {expected}, got {got}"
-    return f"{text}. {cure}" if cure else text

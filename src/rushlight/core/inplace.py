@@ -119,15 +119,18 @@ def wrote(target: Any) -> None:
     storage.origin = caller()
 
 
-def apply_update(op: Primitive, tensors: tuple[Any, ...], written: tuple[int, ...]) -> None:
-    """Run an operation that only writes into some of its inputs (optimizer steps, running statistics); never recorded."""
-    for i in written:
-        check_writable(tensors[i], op.name, False)
+def apply_update(op: Primitive, tensors: tuple[Any, ...], written: int) -> None:
+    """Run an operation that only writes, into the first `written` inputs (optimizer steps, statistics); never recorded."""
+    targets = tensors[:written]
+    for t in targets:
+        check_writable(t, op.name, False)
     where = common_device(op, tensors)
-    arrays = [alias_array(t) if i in written else input_array(op, t) for i, t in enumerate(tensors)]
+    arrays = [*map(alias_array, targets), *[input_array(op, t) for t in tensors[written:]]]
     op.forward(where.kernels or kernels_for(where), *arrays)
-    for i in written:
-        wrote(tensors[i])
+    origin = caller()  # one walk up the stack for all the parameters of a step
+    for t in targets:
+        t._storage.version += 1
+        t._storage.origin = origin
     for listener in local.listeners:
         listener(op, tensors, None)
 

@@ -142,7 +142,7 @@ def embedding_renorm_(weight: Any, indices: Any, max_norm: float, norm_type: flo
     if len(weight._shape) != 2:
         raise RuntimeError(f"embedding_renorm_(): expected a 2-dimensional weight, got shape {list(weight._shape)}")
     with Override(grad=False):
-        apply_update(EmbeddingRenorm(float(max_norm), float(norm_type)), (weight, indices), (0,))
+        apply_update(EmbeddingRenorm(float(max_norm), float(norm_type)), (weight, indices), 1)
     return weight
 
 

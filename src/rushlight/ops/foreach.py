@@ -113,7 +113,7 @@ def _run(kind: type[Step], lists: list[Sequence[Any]], settings: dict[str, Any],
     for members in groups:
         op = kind(len(members), settings, **{name: tuple([m[i] for i in members]) for name, m in masks.items()})
         tensors = tuple([tensors[i] for tensors in lists for i in members])
-        apply_update(op, tensors, tuple(range(len(tensors) - len(members))))
+        apply_update(op, tensors, len(tensors) - len(members))
 
 
 def sgd_step(

@@ -284,7 +284,7 @@ def batch_norm(
     if running_mean is not None and running_var is not None:
         count = prod(shape) // max(channels, 1)
         update = UpdateRunningStatistics(momentum, count / max(count - 1, 1))
-        apply_update(update, (running_mean, running_var, mean, variance), (0, 1))
+        apply_update(update, (running_mean, running_var, mean, variance), 2)
     return y
 
 
@@ -327,7 +327,7 @@ def instance_norm(
     y = batch_norm(x, repeated(weight), repeated(bias), means, variances, use_input_stats, momentum, eps)
     for running, several in ((running_mean, means), (running_var, variances)):
         if running is not None and use_input_stats:
-            apply_update(AverageImages(images), (running, several), (0,))
+            apply_update(AverageImages(images), (running, several), 1)
     return y.view(shape)
 
 

@@ -45,11 +45,6 @@ def is_floating(dtype: DType) -> bool:
     return dtype.kind == "f" or dtype in LOW_PRECISION
 
 
-def is_integral(dtype: DType) -> bool:
-    """Whether `dtype` is an integer type or bool."""
-    return dtype.kind in "iub"
-
-
 def widen(x: Array) -> Array:
     """`x` in float32 when its dtype is a low-precision one, `x` itself otherwise."""
     return x.astype(FLOAT32) if x.dtype in LOW_PRECISION else x
