@@ -303,6 +303,7 @@ void copy_values(const Array& target, const Array& x) {
 }
 
 void fill_values(char* target, int64_t count, const char* element, int64_t size) {
+  if (count == 0) return;
   bool same = true;
   for (int64_t i = 1; i < size; i++) same &= element[i] == element[0];
   const ReleaseGil released(count);
