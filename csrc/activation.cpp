@@ -125,7 +125,7 @@ struct SigmoidBackward {
 struct LogSigmoid {
   template <class V>
   V operator()(V x) const {
-    return minimum(x, V{}) - log1p(exp(-magnitude(x)));
+    return minimum(x, V{}) - log1p(exp_negative(-magnitude(x)));
   }
 };
 struct LogSigmoidBackward {
@@ -137,8 +137,7 @@ struct LogSigmoidBackward {
 struct Silu {
   template <class V>
   V operator()(V x) const {
-    const V small = exp(-magnitude(x));
-    return select(x < Lane<V>(0), x * small, x) / (small + Lane<V>(1));
+    return x * sigmoid(x);
   }
 };
 struct SiluBackward {

@@ -9,15 +9,11 @@ namespace {
 
 template <class T>
 void where_row(char* const* at, int64_t count, const void*) {
-  typedef int8_t Bytes __attribute__((vector_size(lanes<T>)));
   T* y = reinterpret_cast<T*>(at[0]);
   const T* a = reinterpret_cast<const T*>(at[2]);
   const T* b = reinterpret_cast<const T*>(at[3]);
   each_vector<T>(count, [&](int64_t i, auto n) {
-    Bytes mask{};
-    std::memcpy(&mask, at[1] + i, n);
-    const Vec<T> chosen = __builtin_convertvector(mask, Vec<T>) != T(0);
-    store<T>(y + i, select(chosen, load<T>(a + i, n), load<T>(b + i, n)), n);
+    store<T>(y + i, select(load_mask<T>(at[1] + i, n), load<T>(a + i, n), load<T>(b + i, n)), n);
   });
 }
 

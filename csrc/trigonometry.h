@@ -1,7 +1,7 @@
-// Sine, cosine and powers of float32 vectors, with the delicate step in float64.
+// Sine, cosine and powers of float32 vectors, with the delicate steps in higher precision.
 //
-// sin and cos take off multiples of pi / 2 in float64, so that the remainder is right to its last float32 digit; beyond
-// 2^19, where that no longer holds, the C library computes (nobody's hot loop). A power is exp(y log |x|), whose product
+// sin and cos take off multiples of pi / 2 with fused multiplications (in float64 where there are none), so that the
+// remainder is right to its last digit; beyond 2^19, where that no longer holds, the C library computes. A power is exp(y log |x|), whose product
 // must be right to 2^-32: in float64 that takes shorter polynomials than float64's own functions have.
 #pragma once
 #include "math.h"
@@ -12,40 +12,49 @@ using Floats = Vec<float>;
 using Doubles = Vec<double>;
 
 // The lower and the upper half of the lanes, and back.
+template <size_t... lane>
+inline void widen_lanes(Floats x, Doubles& low, Doubles& high, std::index_sequence<lane...>) {
+  low = __builtin_convertvector(__builtin_shufflevector(x, x, lane...), Doubles);
+  high = __builtin_convertvector(__builtin_shufflevector(x, x, (lane + sizeof...(lane))...), Doubles);
+}
+
 inline void widen_lanes(Floats x, Doubles& low, Doubles& high) {
-  typedef float Part __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
-  Part part[2];
-  std::memcpy(part, &x, sizeof x);
-  low = __builtin_convertvector(part[0], Doubles);
-  high = __builtin_convertvector(part[1], Doubles);
+  widen_lanes(x, low, high, std::make_index_sequence<lanes<double>>());
 }
 
-inline Floats narrow_lanes(Doubles low, Doubles high) {
+template <size_t... lane>
+inline Floats narrow_lanes(Doubles low, Doubles high, std::index_sequence<lane...>) {
   typedef float Part __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
-  const Part part[2] = {__builtin_convertvector(low, Part), __builtin_convertvector(high, Part)};
-  Floats x;
-  std::memcpy(&x, part, sizeof x);
-  return x;
+  return __builtin_shufflevector(__builtin_convertvector(low, Part), __builtin_convertvector(high, Part), lane...);
 }
 
-// x = n pi / 2 + the returned remainder.
-inline Doubles reduce_angle(Doubles x, Doubles& n) {
-  n = nearest(x * 0.636619772367581343076);
-  return (x - n * 0x1.921fb544p0) - n * 6.07710050650619246e-11;
+inline Floats narrow_lanes(Doubles low, Doubles high) { return narrow_lanes(low, high, std::make_index_sequence<lanes<float>>()); }
+
+// x = n pi / 2 + the returned remainder, for |x| < 2^19.
+inline Floats reduce_angle(Floats x, Floats& n) {
+  constexpr double inverse = 0.636619772367581343076;
+#if defined(__FMA__) || defined(__aarch64__)
+  // With fused multiplication the first step is exact, and pi / 2 in three parts is right to 72 bits.
+  n = nearest(x * float(inverse));
+  return ((x - n * 0x1.921fb6p0f) - n * -4.37113883e-8f) - n * -1.71512451e-15f;
+#else
+  Doubles low, high;
+  widen_lanes(x, low, high);
+  const Doubles n_low = nearest(low * inverse), n_high = nearest(high * inverse);
+  n = narrow_lanes(n_low, n_high);
+  constexpr double head = 0x1.921fb544p0, tail = 6.07710050650619246e-11;
+  return narrow_lanes((low - n_low * head) - n_low * tail, (high - n_high * head) - n_high * tail);
+#endif
 }
 
 // sin(x + quarters pi / 2).
 inline Floats sine_of_sum(Floats x, float quarters) {
   static constexpr float sin_tail[] = {2.71756423e-6f, -1.98392566e-4f, 8.33332914e-3f, -1.66666666e-1f};
   static constexpr float cos_tail[] = {-2.72033352e-7f, 2.47994369e-5f, -1.38888834e-3f, 4.16666666e-2f};
-  constexpr float far = 0x1p19f;
-  Doubles low, high, n_low, n_high;
-  widen_lanes(select(magnitude(x) < far, x, Floats{}), low, high);
-  low = reduce_angle(low, n_low);
-  high = reduce_angle(high, n_high);
-  const Floats r = narrow_lanes(low, high), square = r * r;
+  Floats n;
+  const Floats r = reduce_angle(select(magnitude(x) < 0x1p19f, x, Floats{}), n), square = r * r;
   // Which quarter: n mod 4, as the low bits of n + 1.5 * 2^23.
-  const Vec<int32_t> quarter = Vec<int32_t>(narrow_lanes(n_low, n_high) + (Constants<float>::round_to_whole + quarters));
+  const Vec<int32_t> quarter = Vec<int32_t>(n + (Constants<float>::round_to_whole + quarters));
   const Floats sine = r + r * square * polynomial(sin_tail, square);
   const Floats cosine = 1.0f - square * 0.5f + square * square * polynomial(cos_tail, square);
   const Floats value = select((quarter & 1) != 0, cosine, sine);
@@ -55,12 +64,9 @@ inline Floats sine_of_sum(Floats x, float quarters) {
 template <class F>
 inline Floats angle_function(Floats x, Floats value, F&& exact) {
   const auto far = !(magnitude(x) < 0x1p19f);
-  int32_t any[lanes<float>], found = 0;
-  std::memcpy(any, &far, sizeof any);
-  for (int32_t lane : any) found |= lane;
-  if (!found) return value;
-  for (int64_t i = 0; i < lanes<float>; i++)
-    if (any[i]) value[i] = exact(x[i]);
+  if (any(far)) [[unlikely]]
+    for (int64_t i = 0; i < lanes<float>; i++)
+      if (far[i]) value[i] = exact(x[i]);
   return value;
 }
 
@@ -81,7 +87,7 @@ inline Doubles short_log(Doubles x) {
   Doubles e;
   const Doubles f = split_log(x, e), square = f * f;
   const Doubles value = e * 0.693147180559945309417 + (f - (square * 0.5 - square * f * polynomial(tail, f)));
-  return finish_log(x, value);
+  return any_special(x) ? special_log(x, value) : value;
 }
 
 // exp(x) to about 2^-32 of itself.

@@ -106,15 +106,83 @@ inline V select(M mask, V yes, V no) {
   return mask ? yes : no;
 }
 
-// b where either is NaN.
+// b where either is NaN: to the bit what x86's instructions do, which GCC does not find by itself.
 template <class V>
 inline V max(V a, V b) {
+#if defined(__AVX512F__)  // the masked forms: GCC warns of undefined registers in the others
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm512_maskz_max_ps(-1, __m512(a), __m512(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm512_maskz_max_pd(-1, __m512d(a), __m512d(b)));
+#elif defined(__AVX__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm256_max_ps(__m256(a), __m256(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm256_max_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm_max_ps(__m128(a), __m128(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm_max_pd(__m128d(a), __m128d(b)));
+#endif
   return a > b ? a : b;
 }
 
 template <class V>
 inline V min(V a, V b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm512_maskz_min_ps(-1, __m512(a), __m512(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm512_maskz_min_pd(-1, __m512d(a), __m512d(b)));
+#elif defined(__AVX__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm256_min_ps(__m256(a), __m256(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm256_min_pd(__m256d(a), __m256d(b)));
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm_min_ps(__m128(a), __m128(b)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm_min_pd(__m128d(a), __m128d(b)));
+#endif
   return a < b ? a : b;
+}
+
+// Whether a mask holds anywhere.
+template <class M>
+inline bool any(M mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(__m512i(mask), __m512i(mask)) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_ps(__m256(mask)) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_epi8(__m128i(mask)) != 0;
+#else
+  uint64_t part[sizeof(M) / 8], found = 0;
+  std::memcpy(part, &mask, sizeof mask);
+  for (uint64_t word : part) found |= word;
+  return found != 0;
+#endif
+}
+
+// Shorter integers in as many lanes.
+template <int64_t lanes>
+struct Narrow {
+  typedef int8_t Bytes __attribute__((vector_size(lanes)));
+  typedef int16_t Shorts __attribute__((vector_size(lanes * 2)));
+  typedef int32_t Words __attribute__((vector_size(lanes * 4)));
+};
+
+// n bool bytes as a mask for vectors of T; nothing beyond them. (Doubled step by step: GCC takes wider steps one by one.)
+template <class T, class N>
+inline Vec<Mask<T>> load_mask(const void* p, N n) {
+  using Shorts = typename Narrow<lanes<T>>::Shorts;
+  using Words = typename Narrow<lanes<T>>::Words;
+  typename Narrow<lanes<T>>::Bytes bytes{};
+  std::memcpy(&bytes, p, n);
+  if constexpr (sizeof(T) == 1) {
+    return Vec<Mask<T>>(bytes) != 0;
+  } else {
+    const Shorts shorts = __builtin_convertvector(bytes, Shorts);
+    if constexpr (sizeof(T) == 2) {
+      return Vec<Mask<T>>(shorts) != 0;
+    } else {
+      const Words words = __builtin_convertvector(shorts, Words);
+      if constexpr (sizeof(T) == 4)
+        return Vec<Mask<T>>(words) != 0;
+      else
+        return __builtin_convertvector(words, Vec<Mask<T>>) != 0;
+    }
+  }
 }
 
 // a * b + c, rounded once where the machine has FMA (the compiler contracts it; without FMA it is rounded twice).

@@ -26,7 +26,7 @@ FUNCTIONS = [
     ("log1p", np.log1p, 1, 1),
     ("log2", np.log2, 1.1, 1.2),
     ("log10", np.log10, 1, 1.1),
-    ("tanh", np.tanh, 1.5, 1.5),
+    ("tanh", np.tanh, 2.5, 2.5),
     ("sigmoid", sigmoid, 2.5, 2.5),
     ("erf", erf, 1.5, 2),
     ("sqrt", np.sqrt, 0.5, 0.5),
