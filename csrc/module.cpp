@@ -1,7 +1,8 @@
 // The extension module: one for each instruction set, from the same sources.
 //
 // `bind(name, reference)` gives the callable that stands in the kernel table: it runs the native code, or the reference
-// where that declines. It is an object of its own type with a vectorcall slot: three arrays cost about 25 ns this way.
+// where that declines (or where there is no native code of that name: then it only brings HiddenArrays to the default
+// format). It is an object of its own type with a vectorcall slot: three arrays cost about 25 ns this way.
 #define RUSHLIGHT_IMPORTS_NUMPY
 #include "array.h"
 #include "kernel.h"
@@ -81,7 +82,7 @@ bool place(const Listed& listed, PyObject* const* args, Py_ssize_t positional, P
 PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* names) {
   auto* self = reinterpret_cast<Kernel*>(object);
   PyObject* placed[max_parameters];
-  if (place(*self->listed, args, PyVectorcall_NARGS(nargsf), names, placed)) {
+  if (self->listed && place(*self->listed, args, PyVectorcall_NARGS(nargsf), names, placed)) {
     PyObject* result = nullptr;
     try {
       result = self->listed->entry.run(placed);
@@ -110,12 +111,14 @@ void kernel_dealloc(PyObject* object) {
 }
 
 PyObject* kernel_repr(PyObject* object) {
-  const Listed* listed = reinterpret_cast<Kernel*>(object)->listed;
-  return PyUnicode_FromFormat("<native kernel %s (%s)>", listed->entry.name, listed->family);
+  const auto* self = reinterpret_cast<Kernel*>(object);
+  const Listed* listed = self->listed;
+  return !listed ? PyUnicode_FromFormat("<kernel without native code: %R>", self->reference) : PyUnicode_FromFormat("<native kernel %s (%s)>", listed->entry.name, listed->family);
 }
 
 PyObject* kernel_name(PyObject* object, void*) {
-  return PyUnicode_FromString(reinterpret_cast<Kernel*>(object)->listed->entry.name);
+  const auto* self = reinterpret_cast<Kernel*>(object);
+  return self->listed ? PyUnicode_FromString(self->listed->entry.name) : PyObject_GetAttrString(self->reference, "__name__");
 }
 
 PyMemberDef kernel_members[] = {
@@ -156,16 +159,12 @@ PyObject* bind(PyObject*, PyObject* const* args, Py_ssize_t count) {
     return nullptr;
   }
   const auto found = table().find(PyUnicode_AsUTF8(args[0]));
-  if (found == table().end()) {
-    PyErr_Format(PyExc_KeyError, "there is no native kernel %R", args[0]);
-    return nullptr;
-  }
-  if (!intern_parameters(found->second)) return nullptr;
+  if (found != table().end() && !intern_parameters(found->second)) return nullptr;
   PyObject* object = kernel_type->tp_alloc(kernel_type, 0);
   if (!object) return nullptr;
   auto* self = reinterpret_cast<Kernel*>(object);
   self->call = kernel_call;
-  self->listed = &found->second;
+  self->listed = found == table().end() ? nullptr : &found->second;
   self->reference = Py_NewRef(args[1]);
   return object;
 }
