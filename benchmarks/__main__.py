@@ -171,7 +171,9 @@ def main() -> None:
     if options.accuracy:
         compared = [name for name in names if name in CASES and CASES[name].values is not None]
         found = accuracy.compare(compared, [side for side in libraries() if side != JAX], options.threads[0])
-        print("rms error of float32 against float64, relative; a ratio above 3 is a miss\n")
+        print(
+            "rms error of float32 against float64, relative (networks: medians of draws); a ratio above 3 is a miss\n"
+        )
         print(accuracy.table(found))
         report.write_json(options.json, {"accuracy": found}, [])
         return

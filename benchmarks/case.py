@@ -19,7 +19,9 @@ class Case:
     repeats   how often one step does the work: times are divided by it
     bytes     what one step must at least read and write; 0 where the case is not bound by memory
     variants  further ways to set the same work up that only torch is asked for: fused optimizers, channels_last
-    values    (torch, dtype) -> [output, gradient...] of the same work, computed in that dtype; None where it is not smooth
+    values    (torch, dtype, seed) -> [output, gradient...] of the same work on inputs drawn from the seed, computed in
+              that dtype; None where results in two dtypes cannot be compared
+    draws     how many seeds the accuracy is taken from, as a median
     """
 
     name: str
@@ -27,4 +29,5 @@ class Case:
     repeats: int = 1
     bytes: int = 0
     variants: Mapping[str, Make] = field(default_factory=dict)
-    values: Callable[[Any, Any], list[Any]] | None = None
+    values: Callable[[Any, Any, int], list[Any]] | None = None
+    draws: int = 1

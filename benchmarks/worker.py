@@ -15,10 +15,13 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TextIO
 
-from benchmarks.case import Make, Step
+import numpy as np
+
+from benchmarks.case import Case, Make, Step
 
 BLOCK_SECONDS = 2e-3  # steps are timed in blocks of at least this, so that the clock's own cost does not show
 LEAST_BLOCKS = 3
@@ -44,23 +47,25 @@ def timed(step: Step, seconds: float) -> dict[str, Any]:
     return {"seconds": statistics.median(times), "best": min(times), "samples": len(times)}
 
 
-def relative_error(found: Any, exact: Any) -> float:
-    """Root mean square of the difference over that of the exact tensor, in float64."""
-    import numpy as np
+def relative_error(found: Sequence[Any], exact: Sequence[Any]) -> float:
+    """Root mean square of all differences over that of all exact elements, in float64."""
+    errors, sizes = 0.0, 0.0
+    for pair in zip(found, exact, strict=True):
+        a, b = (np.asarray(tensor.detach().numpy(), np.float64) for tensor in pair)
+        errors, sizes = errors + float(np.sum((a - b) ** 2)), sizes + float(np.sum(b * b))
+    return float(np.sqrt(errors / sizes)) if sizes else float(np.sqrt(errors))
 
-    a, b = (np.asarray(tensor.detach().numpy(), np.float64) for tensor in (found, exact))
-    size = float(np.sqrt(np.mean(b * b)))
-    error = float(np.sqrt(np.mean((a - b) ** 2)))
-    return error / size if size else error
 
-
-def accuracy(torch: Any, values: Any) -> dict[str, Any]:
-    """Errors of the float32 output and gradients against the same library's float64; gradients as rms over tensors."""
-    single, double = values(torch, torch.float32), values(torch, torch.float64)
-    errors = [relative_error(found, exact) for found, exact in zip(single, double, strict=True)]
-    gradients = errors[1:]
-    mean = (sum(e * e for e in gradients) / len(gradients)) ** 0.5 if gradients else None
-    return {"output": errors[0], "gradients": mean}
+def accuracy(torch: Any, case: Case) -> dict[str, Any]:
+    """Errors of the float32 output and gradients against the same library's float64, medians over draws."""
+    assert case.values is not None
+    outputs, gradients = [], []
+    for seed in range(case.draws):
+        single, double = (case.values(torch, dtype, seed) for dtype in (torch.float32, torch.float64))
+        outputs.append(relative_error(single[:1], double[:1]))
+        gradients.append(relative_error(single[1:], double[1:]))
+    has_gradients = len(single) > 1
+    return {"output": statistics.median(outputs), "gradients": statistics.median(gradients) if has_gradients else None}
 
 
 class Torch:
@@ -79,7 +84,7 @@ class Torch:
         if request.get("accuracy"):
             if case.values is None:
                 return {"missing": "float32 and float64 results are not comparable"}
-            return accuracy(self.torch, case.values)
+            return accuracy(self.torch, case)
         make: Make = case.variants[request["variant"]] if request["variant"] else case.make
         result = timed(make(self.torch), request["seconds"])
         return {**result, "seconds": result["seconds"] / case.repeats, "best": result["best"] / case.repeats}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ FLOAT_BYTES = 4
 class Inputs:
     """Draws a case's tensors, the same numbers in every library, and remembers those that want a gradient."""
 
-    def __init__(self, torch: Any, *, recording: bool = False, dtype: Any = None, channels_last: bool = False) -> None:
+    def __init__(
+        self, torch: Any, *, recording: bool = False, dtype: Any = None, channels_last: bool = False, seed: int = 0
+    ) -> None:
         self.torch, self.recording, self.dtype, self.channels_last = torch, recording, dtype, channels_last
-        self.random = np.random.default_rng(0)
+        self.random = np.random.default_rng(seed)
         self.leaves: list[Any] = []
 
     def _floats(self, array: np.ndarray, grad: bool, dtype: str | None) -> Any:
@@ -94,8 +97,8 @@ class Operation:
 
         return step
 
-    def values(self, torch: Any, dtype: Any, size: str) -> list[Any]:
-        inputs = Inputs(torch, recording=self.backward, dtype=dtype)
+    def values(self, torch: Any, dtype: Any, seed: int, size: str) -> list[Any]:
+        inputs = Inputs(torch, recording=self.backward, dtype=dtype, seed=seed)
         output = self.function(torch)(*self.inputs(inputs, size))
         if self.backward:
             output.backward(inputs.normal(*output.shape, grad=False))
@@ -114,9 +117,6 @@ class Operation:
                     step: Step = make(torch, channels_last=True)
                     return step
 
-                def values(torch: Any, dtype: Any, size: str = size) -> list[Any]:
-                    return self.values(torch, dtype, size)
-
                 moved = self.moves[0] + (self.moves[1] if direction == "fwd+bwd" else 0.0)
                 compared = self.smooth and size == "medium" and direction == list(steps)[-1]
                 yield Case(
@@ -124,7 +124,7 @@ class Operation:
                     make,
                     bytes=int(moved * ELEMENTS[size] * FLOAT_BYTES),
                     variants={"channels_last": make_channels_last} if self.channels_last else {},
-                    values=values if compared else None,
+                    values=partial(self.values, size=size) if compared else None,
                 )
 
 
