@@ -91,7 +91,9 @@ def _pack_padded_sequence(input: Any, lengths: Any, batch_first: bool) -> tuple[
     Raises `RuntimeError` for lengths that are not sorted, not positive, longer than `input`, or not one for each sequence.
     """
     if not isinstance(input, TensorBase):
-        raise TypeError(f"_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        raise TypeError(
+            f"_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     if len(lengths._shape) != 1 or lengths._device.type != "cpu":
         raise RuntimeError(
             f"'lengths' argument should be a 1D CPU int64 tensor, but got {len(lengths._shape)}D {lengths._device} tensor"
@@ -99,12 +101,16 @@ def _pack_padded_sequence(input: Any, lengths: Any, batch_first: bool) -> tuple[
     if 0 in input._shape:
         raise RuntimeError(f"Cannot pack empty tensors: the input has shape {list(input._shape)}")
     if len(input._shape) < 2:
-        raise IndexError(f"pack_padded_sequence expects an input of shape [T, B, *] or [B, T, *], but got {list(input._shape)}")
+        raise IndexError(
+            f"pack_padded_sequence expects an input of shape [T, B, *] or [B, T, *], but got {list(input._shape)}"
+        )
     x = transpose(input, 0, 1) if batch_first else input
     longest, batch = x._shape[:2]
     sizes = lengths.tolist()
     if len(sizes) != batch:
-        raise RuntimeError(f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={batch})")
+        raise RuntimeError(
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={batch})"
+        )
     if min(sizes) <= 0:
         raise RuntimeError(f"Length of all samples has to be greater than 0, but found {min(sizes)} in 'lengths'")
     if any(after > before for before, after in pairwise(sizes)):
@@ -113,7 +119,9 @@ def _pack_padded_sequence(input: Any, lengths: Any, batch_first: bool) -> tuple[
             "`enforce_sorted=False` to pack_padded_sequence or pack_sequence and it is sorted for you."
         )
     if sizes[0] > longest:
-        raise RuntimeError(f"'lengths' holds {sizes[0]}, but the input has {longest} steps only (shape {list(input._shape)})")
+        raise RuntimeError(
+            f"'lengths' holds {sizes[0]}, but the input has {longest} steps only (shape {list(input._shape)})"
+        )
     batch_sizes = tuple([sum(1 for size in sizes if size > step) for step in range(sizes[0])])
     return apply1(PackPadded(batch_sizes), x), tensor(batch_sizes, device="cpu")
 
@@ -140,7 +148,9 @@ def pad_sequences(sequences: tuple[Any, ...], batch_first: bool, padding_value: 
         raise RuntimeError("pad_sequence: received an empty list of sequences")
     for place, t in enumerate(sequences):
         if not isinstance(t, TensorBase):
-            raise TypeError(f"pad_sequence: expected Tensor as element {place} in argument 0, but got {type(t).__name__}")
+            raise TypeError(
+                f"pad_sequence: expected Tensor as element {place} in argument 0, but got {type(t).__name__}"
+            )
         if not t._shape or t._shape[1:] != sequences[0]._shape[1:]:
             raise RuntimeError(
                 f"pad_sequence: sequences must have shape [L, *] and may differ in L only, but element 0 has shape "

@@ -15,7 +15,7 @@ from rushlight.base.dtypes import COMPLEX, float32
 from rushlight.base.sequences import BatchSizes
 from rushlight.base.shape import Shape
 from rushlight.core.modes import local
-from rushlight.core.primitive import Primitive, apply_multi, intercepted, wants_grad
+from rushlight.core.primitive import Primitive, apply_multi, intercepted
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.dropout import dropout as drop
 from rushlight.ops.recurrent_steps import GruStep, LstmStep, ReluStep, TanhStep, Unrolled, affine
@@ -158,7 +158,7 @@ class TanhLayer(RecurrentLayer):
     name = "rnn_tanh_layer"
     node_name = "StackBackward0"
     kernel = "rnn_layer"
-    step = TanhStep
+    step: ClassVar[Any] = TanhStep
     options = (False,)
 
 
@@ -208,7 +208,9 @@ def _named(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dic
     found.update(kwargs)
     missing = [name for name in names if name not in found]
     if len(args) > len(names) or unknown or missing:
-        what = f"missing {', '.join(missing)}" if missing else f"unexpected {', '.join(unknown) or 'positional arguments'}"
+        what = (
+            f"missing {', '.join(missing)}" if missing else f"unexpected {', '.join(unknown) or 'positional arguments'}"
+        )
         raise TypeError(f"{operation}() takes the arguments ({', '.join(names)}): {what}")
     return found
 
@@ -284,7 +286,9 @@ def _run(operation: str, given: dict[str, Any]) -> tuple[Any, ...]:
     if batch_first:
         x = transpose(x, 0, 1)
     if not batch_sizes if packed else x._shape[0] == 0:
-        raise RuntimeError(f"Expected sequence length to be larger than 0 in RNN: {operation}() got shape {list(x._shape)}")
+        raise RuntimeError(
+            f"Expected sequence length to be larger than 0 in RNN: {operation}() got shape {list(x._shape)}"
+        )
     batch = batch_sizes[0] if batch_sizes else x._shape[1]
     projected = len(hx) == 2 and hx[0]._shape[-1] != hx[1]._shape[-1]
     each = 2 + 2 * bool(biased) + projected
@@ -317,7 +321,9 @@ def _run(operation: str, given: dict[str, Any]) -> tuple[Any, ...]:
     return (transpose(x, 0, 1) if batch_first else x, *[stack(kind) for kind in zip(*ends, strict=True)])
 
 
-def _serve(operation: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _serve(
+    operation: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     """Check the kinds of the arguments, offer the call to `__torch_function__`, and run all layers."""
     given = _named(operation, args, kwargs)
     hx = given["hx"]
@@ -331,7 +337,9 @@ def _serve(operation: str, function: Callable[..., Any], args: tuple[Any, ...], 
             raise RuntimeError(f"lstm expects two hidden states, (h_0, c_0), but got {len(given['hx'])}")
     first = "data" if "data" in given else "input"
     if isinstance(given["params"], TensorBase) or not isinstance(given["params"], Iterable):
-        raise TypeError(f"{operation}(): argument 'params' must be tuple of Tensors, not {type(given['params']).__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'params' must be tuple of Tensors, not {type(given['params']).__name__}"
+        )
     given["params"] = tuple(given["params"])
     for name, values in ((first, (given[first],)), ("hx", given["hx"]), ("params", given["params"])):
         for value in values:
@@ -388,7 +396,9 @@ def _check_cell(operation: str, input: Any, hx: tuple[Any, ...], w_ih: Any, w_hh
             f"w_ih has shape {list(w_ih._shape)}, w_hh {list(w_hh._shape)}"
         )
     if input._shape[-1] != w_ih._shape[1]:
-        raise RuntimeError(f"{operation}(): input has inconsistent input_size: got {input._shape[-1]} expected {w_ih._shape[1]}")
+        raise RuntimeError(
+            f"{operation}(): input has inconsistent input_size: got {input._shape[-1]} expected {w_ih._shape[1]}"
+        )
     for number, h in enumerate(hx):
         if h._shape[0] != input._shape[0]:
             raise RuntimeError(
@@ -403,7 +413,9 @@ def _check_cell(operation: str, input: Any, hx: tuple[Any, ...], w_ih: Any, w_hh
 def lstm_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> tuple[Any, Any]:
     """One step of an LSTM: `(h, c)` from `input` [B, I] and hx, the (h, c) before, [B, H] each. See `nn.LSTMCell`."""
     if isinstance(hx, TensorBase) or not isinstance(hx, Iterable):
-        raise TypeError(f"lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors (h, c), not {type(hx).__name__}")
+        raise TypeError(
+            f"lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors (h, c), not {type(hx).__name__}"
+        )
     states = tuple(hx)
     if len(states) != 2:
         raise RuntimeError(f"lstm_cell expects two hidden states, (h, c), but got {len(states)}")

@@ -114,7 +114,13 @@ class Unrolled:
     """The forward pass of one direction of one layer, with what every step leaves for the backward pass."""
 
     def __init__(
-        self, cell: Any, x: Any, states: tuple[Any, ...], weights: tuple[Any, ...], batch_sizes: BatchSizes, reverse: bool
+        self,
+        cell: Any,
+        x: Any,
+        states: tuple[Any, ...],
+        weights: tuple[Any, ...],
+        batch_sizes: BatchSizes,
+        reverse: bool,
     ) -> None:
         """`states` are h0 (and c0), `weights` w_ih, w_hh, b_ih, b_hh and w_hr, the last three None where there are none."""
         w_ih, w_hh, b_ih, b_hh, w_hr = weights

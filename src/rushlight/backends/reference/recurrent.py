@@ -74,7 +74,9 @@ def _parameter_gradients(
     ginput: Array, ghidden: Array, rows: Array, before: Array, mask: Mask
 ) -> tuple[Array | None, Array | None, Array | None, Array | None]:
     """Gradients of w_ih, w_hh, b_ih and b_hh from those of both sums over all steps; None where `mask` asks for none."""
-    ones = np.ones(ginput.shape[0], ginput.dtype)  # a product with ones adds in blocks: quicker and more accurate than sum(0)
+    ones = np.ones(
+        ginput.shape[0], ginput.dtype
+    )  # a product with ones adds in blocks: quicker and more accurate than sum(0)
     return (
         ginput.T @ rows if mask[0] else None,
         ghidden.T @ before if mask[1] else None,

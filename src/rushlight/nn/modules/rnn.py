@@ -14,6 +14,7 @@ from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
 from rushlight.ops import recurrent
 from rushlight.ops.creation import empty, zeros
+from rushlight.ops.view import unsqueeze
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -189,12 +190,16 @@ class RNNBase(Module):
         rank, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
         found = [f"{len(h._shape)}-D" for h in hx]
         if found != [f"{rank}-D"] * len(hx):
-            what, number = ("hx and cx", f"({', '.join(found)}) tensors") if len(hx) == 2 else ("hx", f"{found[0]} tensor")
+            what, number = (
+                ("hx and cx", f"({', '.join(found)}) tensors") if len(hx) == 2 else ("hx", f"{found[0]} tensor")
+            )
             raise RuntimeError(f"For {kind} input, {what} should also be {rank}-D but got {number}")
 
     def _zero_states(self, input: Any, batch: int) -> tuple[Any, ...]:
         places = self.num_layers * (2 if self.bidirectional else 1)
-        return tuple([zeros((places, batch, width), dtype=input.dtype, device=input.device) for width in self._widths()])
+        return tuple(
+            [zeros((places, batch, width), dtype=input.dtype, device=input.device) for width in self._widths()]
+        )
 
     def _apply_layers(self, input: Any, hx: Any) -> tuple[Any, tuple[Any, ...]]:
         """Output and last states of `input`: a tensor [T, B, I], [B, T, I] or [T, I], or a PackedSequence."""
@@ -211,8 +216,8 @@ class RNNBase(Module):
             self._check_rank(given, rank == 3)
         batch_dim = 0 if self.batch_first else 1
         if rank == 2:
-            input = input.unsqueeze(batch_dim)
-            given = None if given is None else tuple([h.unsqueeze(1) for h in given])
+            input = unsqueeze(input, batch_dim)
+            given = None if given is None else tuple([unsqueeze(h, 1) for h in given])
         states = self._zero_states(input, input._shape[batch_dim]) if given is None else given
         self.check_forward_args(input, states[0] if len(states) == 1 else states, None)
         output, *last = self._function()(
@@ -252,7 +257,14 @@ class RNNBase(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
-        usual = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        usual = {
+            "proj_size": 0,
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
         return text + "".join(
             f", {name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value
         )
@@ -408,11 +420,15 @@ class RNNCellBase(Module):
             if not isinstance(t, TensorBase):
                 raise TypeError(f"{name}: {what} must be a Tensor, not {type(t).__name__}")
         if len(input._shape) not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {len(input._shape)}D instead (shape {list(input._shape)})")
+            raise ValueError(
+                f"{name}: Expected input to be 1D or 2D, got {len(input._shape)}D instead (shape {list(input._shape)})"
+            )
         for number, h in enumerate(states or ()):
             if len(h._shape) not in (1, 2):
                 what = "hidden" if count == 1 else f"hx[{number}]"
-                raise ValueError(f"{name}: Expected {what} to be 1D or 2D, got {len(h._shape)}D instead (shape {list(h._shape)})")
+                raise ValueError(
+                    f"{name}: Expected {what} to be 1D or 2D, got {len(h._shape)}D instead (shape {list(h._shape)})"
+                )
         single = len(input._shape) == 1
         for number, h in enumerate(states or ()):
             if single and len(h._shape) != 1:

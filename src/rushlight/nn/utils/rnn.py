@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rushlight.base.dtypes import dtype as dtype_class
 from rushlight.base.dtypes import float16, float32, float64, int8, int16, int32, int64, uint8
 from rushlight.core.tensor import TensorBase
+from rushlight.ops import cast
 from rushlight.ops.creation import empty_like
 from rushlight.ops.from_data import tensor
 from rushlight.ops.packing import _pack_padded_sequence, _pad_packed_sequence, pad_sequences
@@ -143,7 +144,9 @@ def invert_permutation(permutation: Any) -> Any:
     return empty_like(permutation).scatter_(0, permutation, places)
 
 
-def pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
+def pack_padded_sequence(
+    input: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
     """Pack a padded batch [T, B, *], with `batch_first` [B, T, *], of sequences of the given lengths (a list or a CPU tensor).
 
     With `enforce_sorted` the longest must come first; without, they are sorted and the order is kept in the result.
@@ -152,10 +155,9 @@ def pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False, en
     >>> pack_padded_sequence(rushlight.tensor([[1, 4], [2, 5], [3, 0]]), [3, 2]).data
     tensor([1, 4, 2, 5, 3])
     """
-    if isinstance(lengths, TensorBase):
-        lengths = lengths.to(dtype=int64)
-    else:
+    if not isinstance(lengths, TensorBase):
         lengths = tensor(lengths, dtype=int64, device="cpu")
+    lengths = cast.to(lengths, dtype=int64)
     order = None
     if not enforce_sorted:
         lengths, order = sort(lengths, descending=True)
@@ -197,7 +199,9 @@ def pad_sequence(
             [1., 0., 0.]])
     """
     if not isinstance(sequences, Iterable):
-        raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
+        raise RuntimeError(
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        )
     return pad_sequences(tuple(sequences), batch_first, padding_value, padding_side)
 
 
