@@ -13,6 +13,7 @@ from typing import Any
 from rushlight.backends.reference import (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,
@@ -48,6 +49,7 @@ from rushlight.backends.reference import (
 FAMILIES: tuple[ModuleType, ...] = (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,

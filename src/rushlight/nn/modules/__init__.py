@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.nn import parameter
+from rushlight.nn import functional, parameter
 from rushlight.nn.modules import (
     activation,
     batchnorm,
@@ -25,6 +25,7 @@ from rushlight.nn.modules import (
     pixelshuffle,
     pooling,
     sparse,
+    transformer,
     upsampling,
 )
 from rushlight.nn.modules.activation import *
@@ -45,6 +46,7 @@ from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
 from rushlight.nn.modules.pooling import *
 from rushlight.nn.modules.sparse import *
+from rushlight.nn.modules.transformer import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.serialization import define_parameter_class, register_global
 
@@ -66,6 +68,7 @@ _LAYERS = (
     pixelshuffle,
     pooling,
     sparse,
+    transformer,
     upsampling,
 )
 __all__ = ["Module"]
@@ -86,3 +89,8 @@ def register_classes(source: Any) -> None:
 define_parameter_class(parameter.Parameter)
 for _source in (module, lazy, *_LAYERS):
     register_classes(_source)
+# Not a name of torch.nn, but part of every MultiheadAttention.
+register_global("torch.nn.modules.linear", "NonDynamicallyQuantizableLinear", linear.NonDynamicallyQuantizableLinear)
+# Transformer layers hold their activation, by these names.
+register_global("torch.nn.functional", "relu", functional.relu, call=False)
+register_global("torch._C._nn", "gelu", functional.gelu, call=False)
