@@ -145,7 +145,7 @@ class Pinv(Primitive):
         self.hermitian = hermitian
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        atol, rtol = ((t._array if hasattr(t, "_array") else t) for t in (self.atol, self.rtol))
+        atol, rtol = ((array_of(t) if hasattr(t, "_array") else t) for t in (self.atol, self.rtol))
         return k.pinv(arrays[0], atol, rtol, self.hermitian)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
