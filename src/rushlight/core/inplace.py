@@ -47,7 +47,7 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
             f"{op.name}_(): the result would live on {where}, but it is written into a tensor on {target._device}"
         )
     k = where.kernels or kernels_for(where)
-    memory = alias_array(target)
+    memory = target._array if target._array is not None else writable_array(op, target, k)
     arrays = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
     if op.promotion:
         arrays = promoted(op, k, tensors, arrays)
@@ -63,6 +63,12 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
     for listener in local.listeners:
         listener(op, tensors, target)
     return target
+
+
+def writable_array(op: Primitive, target: Any, k: Any) -> Any:
+    """What `op` may write over: the hidden array itself where the operation keeps layouts, else the default format."""
+    hidden = target._storage.hidden
+    return hidden if hidden is not None and op.keeps_layout and k.takes_hidden else alias_array(target)
 
 
 def apply_view_inplace(op: Primitive, target: Any) -> Any:

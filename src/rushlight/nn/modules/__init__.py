@@ -24,6 +24,7 @@ from rushlight.nn.modules import (
     padding,
     pixelshuffle,
     pooling,
+    rnn,
     sparse,
     upsampling,
 )
@@ -44,6 +45,7 @@ from rushlight.nn.modules.normalization import *
 from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
 from rushlight.nn.modules.pooling import *
+from rushlight.nn.modules.rnn import *
 from rushlight.nn.modules.sparse import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.serialization import define_parameter_class, register_global
@@ -65,6 +67,7 @@ _LAYERS = (
     padding,
     pixelshuffle,
     pooling,
+    rnn,
     sparse,
     upsampling,
 )
