@@ -10,6 +10,7 @@
 #include "gemm.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "parallel.h"
 
@@ -19,7 +20,6 @@ namespace {
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
 constexpr int64_t depth_block = 512;            // rows of a packed block of B
-constexpr int64_t packed_a_elements = 2 << 20;  // of a column-major A that is turned at a time
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
@@ -52,8 +52,10 @@ struct Plan {
 
   explicit Plan(const Gemm<T>& g) {
     vectors = ceil_div(g.n, lanes<T>);
-    pack = g.m > 2 * tile_rows || g.b_column != 1;
-    depth = pack ? depth_block : g.m == 1 ? 16 : 64;
+    static int PM=getenv("PM")?atoi(getenv("PM")):12, DD=getenv("DD")?atoi(getenv("DD")):64, SM=getenv("SM")?atoi(getenv("SM")):64;
+    pack = g.m > PM || g.b_column != 1;
+    if (g.k*g.n < SM*1024 && g.b_column==1) pack=false;
+    depth = pack ? depth_block : g.k*g.n< SM*1024 ? 512: DD;
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
     column_blocks = ceil_div(g.n, pack ? column_block<T> : 2 * column_block<T>);
     // Chunks of rows are for threads only: each of them packs B once more.
@@ -77,6 +79,7 @@ struct PanelRow {
   void run(int64_t i, int64_t rows, const T* ragged) const {
     constexpr int64_t L = lanes<T>;
     Tap<T> tap;
+    tap.a_step = g.a_column;
     T* c[tile_rows];
     for (int64_t p = 0; p < panels; p++) {
       const int64_t v0 = cut(vectors, panels, p), v1 = cut(vectors, panels, p + 1);
@@ -91,7 +94,7 @@ struct PanelRow {
         stride = g.b_row;
       }
       for (int64_t r = 0; r < rows; r++) {
-        tap.a[r] = g.a + (i + r) * g.a_row + k0;
+        tap.a[r] = g.a + (i + r) * g.a_row + k0 * g.a_column;
         c[r] = g.c + (i + r) * g.c_row + j;
       }
       Finish<T> own = finish;
@@ -175,16 +178,9 @@ void four_sums(const Vec<T> (&v)[dot_columns], T* sums) {
     store(sums, low);
     store(sums + 2, high);
   } else {
-    // Quarter q of the lanes now holds partial sums of v[q].
-    const Vec<T> all = even_lanes_then_odd(low, high, index);
-    constexpr int64_t part = lanes<T> / 4;
-    T lane[lanes<T>];
-    store(lane, all);
-    for (int64_t q = 0; q < 4; q++) {
-      T sum = lane[q * part];
-      for (int64_t i = 1; i < part; i++) sum += lane[q * part + i];
-      sums[q] = sum;
-    }
+    Vec<T> all = even_lanes_then_odd(low, high, index);  // quarter q of the lanes: partial sums of v[q]
+    for (int64_t left = lanes<T>; left > 4; left /= 2) all = even_lanes_then_odd(all, all, index);
+    store_first(sums, all, 4);
   }
 }
 
@@ -249,63 +245,68 @@ void run_dots(const Dots<T>& d) {
   run_blocks(ceil_div(d.w_count, grain), work, [&](int64_t block) { dot_block(d, block * grain, std::min(d.w_count, (block + 1) * grain)); });
 }
 
+// ---- one row
+
+// Columns [begin, end) of a single row of C; rows of B have unit stride and are read eight at a time, each in order.
+template <class T>
+void row_block(const Gemm<T>& g, int64_t begin, int64_t end) {
+  constexpr int64_t L = lanes<T>, group = 8;
+  auto add_rows = [&](int64_t k, int64_t count) __attribute__((always_inline)) {
+    const T* rows[group];
+    T factors[group];
+    for (int64_t q = 0; q < count; q++) {
+      rows[q] = g.b + (k + q) * g.b_row;
+      factors[q] = g.a[(k + q) * g.a_column] * g.finish.scale;
+    }
+    const bool held = k > 0 || g.finish.accumulate;
+    auto add = [&](int64_t j, auto read, auto write) __attribute__((always_inline)) {
+      Vec<T> sum = splat(factors[0]) * read(rows[0] + j);
+      for (int64_t q = 1; q < count; q++) sum = fma(splat(factors[q]), Vec<T>(read(rows[q] + j)), sum);
+      if (held) sum += read(g.c + j);
+      if (k == 0 && g.finish.bias) sum += read(g.finish.bias + j);
+      write(g.c + j, sum);
+    };
+    int64_t j = begin;
+    for (; j + L <= end; j += L) add(j, load<T>, store<T>);
+    const int64_t rest = end - j;
+    if (rest) add(j, [rest](const T* p) { return load_first(p, rest); }, [rest](T* p, Vec<T> v) { store_first(p, v, rest); });
+  };
+  int64_t k = 0;
+  for (; k + group <= g.k; k += group) add_rows(k, group);
+  for (; k < g.k; k++) add_rows(k, 1);
+  if (g.finish.relu)
+    for (int64_t j = begin; j < end; j++) g.c[j] = g.c[j] < 0 ? T(0) : g.c[j];
+}
+
+template <class T>
+void multiply_row(const Gemm<T>& g) {
+  const int64_t grain = 2048 / int64_t(sizeof(T));
+  run_blocks(ceil_div(g.n, grain), 4 * g.n * g.k, [&](int64_t block) { row_block(g, block * grain, std::min(g.n, (block + 1) * grain)); });
+}
+
 // ---- choosing
 
-// `rows` x `depth` elements as rows of unit stride, `depth` apart.
 template <class T>
-void pack_rows(const T* from, int64_t row, int64_t column, int64_t rows, int64_t depth, T* to) {
-  if (row == 1) {
-    const int64_t grain = 16 * lanes<T>;
-    run_blocks(ceil_div(depth, grain), 4 * rows * depth, [&](int64_t block) {
-      const int64_t k = block * grain;
-      transpose_into(from + k * column, column, std::min(grain, depth - k), rows, to + k, depth);
-    });
-    return;
+void choose(const Gemm<T>& g) {
+  constexpr int64_t least_depth = 2 * lanes<T>, thin = 4;
+  if (g.m == 1 && g.b_column == 1 && g.k > 0) return multiply_row(g);
+  const bool dots = g.m <= 2 * dot_rows && g.b_row == 1 && g.b_column != 1, thin_dots = g.n <= thin && g.a_column == 1;
+  if (g.k < least_depth || !(dots || thin_dots)) return multiply(g);
+  // The short operand, x, needs unit stride along k; it is small enough to be copied where it has not.
+  Dots<T> d{g.m, g.n, g.k, g.a, g.b, g.a_row, g.b_column, g.c, g.c_row, 1, 0, 1, g.finish};
+  int64_t x_step = g.a_column;
+  if (!dots) {
+    d = {g.n, g.m, g.k, g.b, g.a, g.b_column, g.a_row, g.c, 1, g.c_row, 1, 0, g.finish};
+    x_step = g.b_row;
   }
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t k = 0; k < depth; k++) to[i * depth + k] = from[i * row + k * column];
-}
-
-template <class T>
-void multiply_rows(const Gemm<T>& g);
-
-// A has no unit stride along k: it is turned a part at a time.
-template <class T>
-void multiply_turned(const Gemm<T>& g) {
-  const int64_t depth_parts = std::max<int64_t>(1, ceil_div(g.k, 4096)), depth = ceil_div(g.k, depth_parts);
-  const int64_t parts = ceil_div(g.m, std::max<int64_t>(1, packed_a_elements / std::max<int64_t>(1, depth)));
-  T* const rows = scratch<T>(rows_slot, ceil_div(g.m, parts) * depth);
-  for (int64_t part = 0; part < parts; part++) {
-    const int64_t i = cut(g.m, parts, part);
-    for (int64_t deep = 0; deep < depth_parts; deep++) {
-      const int64_t k = cut(g.k, depth_parts, deep);
-      Gemm<T> own = g;
-      own.m = cut(g.m, parts, part + 1) - i;
-      own.k = cut(g.k, depth_parts, deep + 1) - k;
-      pack_rows(g.a + i * g.a_row + k * g.a_column, g.a_row, g.a_column, own.m, own.k, rows);
-      own.a = rows;
-      own.a_row = own.k;
-      own.a_column = 1;
-      own.b += k * g.b_row;
-      own.c += i * g.c_row;
-      if (deep > 0) {
-        own.finish.bias = nullptr;
-        own.finish.accumulate = true;
-      }
-      if (deep < depth_parts - 1) own.finish.relu = false;
-      multiply_rows(own);
-    }
+  if (x_step != 1) {
+    T* const rows = scratch<T>(rows_slot, d.x_count * d.depth);
+    for (int64_t i = 0; i < d.x_count; i++)
+      for (int64_t k = 0; k < d.depth; k++) rows[i * d.depth + k] = d.x[i * d.x_row + k * x_step];
+    d.x = rows;
+    d.x_row = d.depth;
   }
-}
-
-template <class T>
-void multiply_rows(const Gemm<T>& g) {
-  constexpr int64_t least_depth = 2 * lanes<T>;
-  if (g.b_row == 1 && g.b_column != 1 && g.m <= 2 * dot_rows && g.k >= least_depth)
-    return run_dots<T>({g.m, g.n, g.k, g.a, g.b, g.a_row, g.b_column, g.c, g.c_row, 1, 0, 1, g.finish});
-  if (g.b_row == 1 && g.n <= 4 && g.k >= least_depth)
-    return run_dots<T>({g.n, g.m, g.k, g.b, g.a, g.b_column, g.a_row, g.c, 1, g.c_row, 1, 0, g.finish});
-  multiply(g);
+  run_dots(d);
 }
 
 // Long sums over a small C: partial products of fixed blocks along k, added in their order.
@@ -321,7 +322,7 @@ void multiply_split(const Gemm<T>& g) {
     own.c = parts + index * size;
     own.c_row = g.n;
     own.finish = {};
-    own.a_column == 1 ? multiply_rows(own) : multiply_turned(own);
+    choose(own);
   });
   for (int64_t i = 0; i < g.m; i++)
     for (int64_t j = 0; j < g.n; j++) {
@@ -352,7 +353,7 @@ void gemm(const Gemm<T>& given) {
     }
   }
   if (g.k >= 8192 && g.m * g.n <= 16384) return multiply_split(g);
-  g.a_column == 1 ? multiply_rows(g) : multiply_turned(g);
+  choose(g);
 }
 
 template <class T>
