@@ -8,6 +8,7 @@
 #include "conv.h"
 #include "kernel.h"
 #include "parallel.h"
+#include "winograd.h"
 
 namespace rushlight::conv {
 namespace {
@@ -114,13 +115,18 @@ void run_forward(const Geometry& shape, const Array& x, const Array& w, const T*
     return direct_forward(merged, operand.maps, w.as<const T>(), bias, to);
   }
   const Operand<T> operand(x, shape, shape.in, shape.channels);
+  if constexpr (sizeof(T) == 4)
+    if (winograd_suits(shape)) return winograd_forward(shape, operand.maps, w.as<const T>(), bias, to);
   direct_forward(shape, operand.maps, w.as<const T>(), bias, to);
 }
 
 template <class T>
 void run_grad_input(const Geometry& shape, const Array& g, const Array& w, T* gx) {
   const Operand<T> operand(g, shape, shape.out, shape.outputs);
-  direct_backward(shape, operand.maps, w.as<const T>(), dense_maps(gx, shape.in, shape.channels));
+  const Maps<T> to = dense_maps(gx, shape.in, shape.channels);
+  if constexpr (sizeof(T) == 4)
+    if (winograd_suits(shape)) return winograd_backward(shape, operand.maps, w.as<const T>(), to);
+  direct_backward(shape, operand.maps, w.as<const T>(), to);
 }
 
 template <class T>
@@ -132,6 +138,8 @@ void run_grad_weight(const Geometry& shape, const Array& g, const Array& x, T* g
     return direct_weight(merged, cotangent.maps, operand.maps, gw);
   }
   const Operand<T> operand(x, shape, shape.in, shape.channels);
+  if constexpr (sizeof(T) == 4)
+    if (winograd_suits(shape)) return winograd_weight(shape, cotangent.maps, operand.maps, gw);
   direct_weight(shape, cotangent.maps, operand.maps, gw);
 }
 

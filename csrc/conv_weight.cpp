@@ -6,10 +6,9 @@
 // [taps * channels][64]; the sums of the ranges are added in order while they are transposed to the weight's layout. The
 // ranges follow from shapes alone, so that the result does not depend on the number of threads.
 #include <algorithm>
-#include <utility>
 
 #include "conv.h"
-#include "microkernel.h"
+#include "outer.h"
 #include "parallel.h"
 
 namespace rushlight::conv {
@@ -18,53 +17,9 @@ namespace {
 // Positions of one block: their cotangents of one panel are packed (64 KiB) and stay in the L2 cache with their pixels.
 constexpr int64_t block_positions = 256;
 // The sums of all ranges take at most this many elements, unless one range alone takes more.
-constexpr int64_t most_sums = 1 << 20;
-
-template <class T>
-struct Pair {
-  const T* pixel;
-  const T* cotangent;
-};
-
-// sums[r][j] += sum over pairs of pixel[channel + r] * cotangent[j], or = where `first`.
-template <class T, int R, int V>
-void outer(const Pair<T>* pair, int64_t pairs, int64_t channel, T* sums, int64_t width, bool first) {
-  constexpr int64_t L = lanes<T>;
-  Vec<T> sum[R][V];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-    for (int j = 0; j < V; j++) sum[r][j] = Vec<T>{};
-  for (int64_t i = 0; i < pairs; i++) {
-    const T* const x = pair[i].pixel + channel;
-    const T* const g = pair[i].cotangent;
-    Vec<T> row[V];
-#pragma GCC unroll 8
-    for (int j = 0; j < V; j++) row[j] = load(g + j * L);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      const Vec<T> factor = splat(x[r]);
-#pragma GCC unroll 8
-      for (int j = 0; j < V; j++) sum[r][j] = fma(factor, row[j], sum[r][j]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-    for (int j = 0; j < V; j++) {
-      T* const at = sums + r * width + j * L;
-      store(at, first ? sum[r][j] : load(at) + sum[r][j]);
-    }
-}
-
-template <class T>
-using Outer = void (*)(const Pair<T>*, int64_t, int64_t, T*, int64_t, bool);
-
-template <class T, int... I>
-Outer<T> pick(int64_t rows, int64_t vectors, std::integer_sequence<int, I...>) {
-  static constexpr Outer<T> table[] = {outer<T, I / tile_vectors + 1, I % tile_vectors + 1>...};
-  return table[(rows - 1) * tile_vectors + vectors - 1];
-}
+constexpr int64_t most_sums = 1 << 19;
+// A range has at least this many blocks: its sums are written and read once.
+constexpr int64_t least_blocks = 4;
 
 template <class T>
 struct Job {
@@ -110,13 +65,12 @@ void Job<T>::run(int64_t task) const {
   const int64_t range = task % ranges, panel = task / ranges % panels, group = task / ranges / panels;
   const int64_t depth = shape.group_channels(), outputs = shape.group_outputs(), taps = shape.taps();
   const int64_t start = panel * tile_columns<T>, columns = std::min(tile_columns<T>, outputs - start);
-  const int64_t width = panel_width<T>(columns), vectors = width / L;
+  const int64_t width = panel_width<T>(columns);
   T* const packed = scratch<T>(4, block_positions * width);
   Pair<T>* const pair = scratch<Pair<T>>(5, block_positions);
   T* const own = sums + task * piece;
   const int64_t blocks = (positions + block_positions - 1) / block_positions;
   const int64_t first = blocks * range / ranges, last = blocks * (range + 1) / ranges, out_positions = shape.out_positions();
-  const int64_t tiles = (depth + tile_rows - 1) / tile_rows;
   for (int64_t block = first; block < last; block++) {
     const int64_t begin = block * block_positions, end = std::min(positions, begin + block_positions);
     for (int64_t p = begin; p < end; p++) {
@@ -126,11 +80,7 @@ void Job<T>::run(int64_t task) const {
     }
     for (int64_t tap = 0; tap < taps; tap++) {
       const int64_t pairs = list(tap, begin, end, x.data + group * depth, packed, width, pair);
-      for (int64_t tile = 0; tile < tiles; tile++) {
-        const int64_t channel = depth * tile / tiles, rows = depth * (tile + 1) / tiles - channel;
-        const Outer<T> kernel = pick<T>(rows, vectors, std::make_integer_sequence<int, tile_rows * tile_vectors>());
-        kernel(pair, pairs, channel, own + (tap * depth + channel) * width, width, block == first);
-      }
+      outer_rows(pair, pairs, depth, own + tap * depth * width, width, width / L, block == first);
     }
   }
 }
@@ -144,7 +94,7 @@ void direct_weight(const Geometry& shape, const Maps<const T>& g, const Maps<con
   Job<T> job{shape, g, x, (outputs + tile_columns<T> - 1) / tile_columns<T>, 1, shape.images * shape.out_positions(), nullptr, 0};
   job.piece = taps * depth * std::min(tile_columns<T>, panel_width<T>(outputs));
   const int64_t pieces = job.panels * shape.groups, blocks = (job.positions + block_positions - 1) / block_positions;
-  job.ranges = std::max<int64_t>(1, std::min({(16 + pieces - 1) / pieces, blocks, most_sums / (pieces * job.piece)}));
+  job.ranges = std::max<int64_t>(1, std::min({(8 + pieces - 1) / pieces, blocks / least_blocks, most_sums / (pieces * job.piece)}));
   const int64_t tasks = pieces * job.ranges;
   const Buffer sums(size_t(tasks * job.piece) * sizeof(T));
   job.sums = sums.as<T>();
