@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply2
-from rushlight.core.table import fill
+from rushlight.core.table import Operator, fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import Undifferentiable, float_operand, float_operands, need_tensor, not_implemented
 from rushlight.ops.common import (
     Binary,
+    BinaryOperator,
+    InplaceOperator,
     Number,
+    ReflectedOperator,
     Unary,
     binary,
     check_broadcast,
-    inplace_operator,
     methods,
     operand,
-    operator,
-    reflected,
     serve,
     tensors_of,
     unary,
@@ -365,39 +364,46 @@ def _is_mask(value: Any) -> bool:
     return value._dtype.category == BOOL if isinstance(value, TensorBase) else isinstance(value, bool)
 
 
-def _sub_operator(run: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A subtraction operator that refuses masks."""
+class SubOperator(Operator):
+    """A subtraction operator, which refuses masks."""
 
-    def checked(a: Any, other: Any) -> Any:
-        if a._dtype.category == BOOL or (_is_mask(other) if type(other) is not float else False):
+    __slots__ = ("operator",)
+
+    def __init__(self, operator: Operator) -> None:
+        self.operator = operator
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        if a._dtype.category == BOOL or (type(other) is not float and _is_mask(other)):
             if operand(other, a) is NotImplemented:
                 return NotImplemented
             _no_bool(a, other)
-        return run(a, other)
-
-    return checked
+        return self.operator.run(a, other)
 
 
-def _div_operator(a: Any, other: Any) -> Any:
+class DivOperator(BinaryOperator):
     """`a / other`: integers become floats, and so does a number beside them, before it could wrap."""
-    if a._dtype.category < FLOATING and not isinstance(other, TensorBase):
-        other = float_operand(other, a)
-        if other is NotImplemented:
-            return NotImplemented
-    return _DIV(a, other)
+
+    __slots__ = ()
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        if a._dtype.category < FLOATING and not isinstance(other, TensorBase):
+            other = float_operand(other, a)
+            if other is NotImplemented:
+                return NotImplemented
+        return super().run(a, other)
 
 
 def _reciprocal_times(b: Any, other: Any) -> Any:
     """`2 / x`, which torch computes and records as `x.reciprocal() * 2`."""
-    return b.reciprocal() * other if isinstance(other, Number) else reflected(DIV)(b, other)
+    return b.reciprocal() * other if isinstance(other, Number) else _RDIV.run(b, other)
 
 
 def _remainder_operator(a: Any, other: Any) -> Any:
-    return _MOD(a, other) if isinstance(other, TensorBase) else _MOD_NUMBER(a, other)
+    return (_MOD if isinstance(other, TensorBase) else _MOD_NUMBER).run(a, other)
 
 
-_DIV = operator(DIV)
-_MOD, _MOD_NUMBER = operator(REMAINDER), operator(REMAINDER_NUMBER)
+_RDIV = ReflectedOperator(DIV)
+_MOD, _MOD_NUMBER = BinaryOperator(REMAINDER), BinaryOperator(REMAINDER_NUMBER)
 
 
 # In-place forms.
@@ -477,21 +483,21 @@ methods(
     neg_=neg_, negative_=neg_,
 )  # fmt: skip
 fill(
-    add=operator(ADD),
-    sub=_sub_operator(operator(SUB)),
-    rsub=_sub_operator(operator(RSUB)),
-    mul=operator(MUL),
-    div=_div_operator,
+    add=BinaryOperator(ADD),
+    sub=SubOperator(BinaryOperator(SUB)),
+    rsub=SubOperator(BinaryOperator(RSUB)),
+    mul=BinaryOperator(MUL),
+    div=DivOperator(DIV),
     rdiv=_reciprocal_times,
-    floor_divide=operator(FLOOR_DIVIDE),
-    rfloor_divide=reflected(FLOOR_DIVIDE),
+    floor_divide=BinaryOperator(FLOOR_DIVIDE),
+    rfloor_divide=ReflectedOperator(FLOOR_DIVIDE),
     remainder=_remainder_operator,
-    rremainder=reflected(REMAINDER),
+    rremainder=ReflectedOperator(REMAINDER),
     neg=neg,
-    iadd=inplace_operator(ADD),
-    isub=_sub_operator(inplace_operator(SUB)),
-    imul=inplace_operator(MUL),
-    idiv=inplace_operator(DIV),
-    ifloor_divide=inplace_operator(FLOOR_DIVIDE),
-    iremainder=inplace_operator(REMAINDER),
+    iadd=InplaceOperator(ADD),
+    isub=SubOperator(InplaceOperator(SUB)),
+    imul=InplaceOperator(MUL),
+    idiv=InplaceOperator(DIV),
+    ifloor_divide=InplaceOperator(FLOOR_DIVIDE),
+    iremainder=InplaceOperator(REMAINDER),
 )

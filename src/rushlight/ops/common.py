@@ -14,6 +14,7 @@ from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
+from rushlight.core.table import Operator
 from rushlight.core.tensor import TensorBase, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
@@ -48,7 +49,7 @@ def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
         return np.array(value).astype(of.np)
 
 
-def operand(value: Any, like: Any) -> Any:
+def operand(value: Any, like: TensorBase) -> Any:
     """`value` as a tensor to combine with tensor `like`: a Python scalar takes the result dtype, as in torch.
 
     Returns NotImplemented for what can't be an operand.
@@ -135,7 +136,7 @@ def binary(op: Primitive, input: Any, other: Any, out: Any = None) -> Any:
     return result if out is None else write_out(out, result, op.name)
 
 
-def check_broadcast(a: Any, b: Any) -> None:
+def check_broadcast(a: TensorBase, b: TensorBase) -> None:
     """torch's error for shapes that do not broadcast."""
     x, y = a._shape, b._shape
     if x == y or not x or not y:
@@ -149,44 +150,55 @@ def check_broadcast(a: Any, b: Any) -> None:
             )
 
 
-def operator(op: Primitive) -> Callable[[Any, Any], Any]:
-    """The function behind a binary operator: NotImplemented for operands it does not know."""
+class BinaryOperator(Operator):
+    """What stands behind a binary operator: NotImplemented for operands it does not know."""
 
-    def run(a: Any, other: Any) -> Any:
-        b = other if isinstance(other, TensorBase) else operand(other, a)
-        if b is NotImplemented:
-            return NotImplemented
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        if not isinstance(other, TensorBase):
+            other = operand(other, a)
+            if other is NotImplemented:
+                return NotImplemented
+        b: TensorBase = other
         if a._shape != b._shape:
             check_broadcast(a, b)
-        return apply2(op, a, b)
-
-    return run
+        return apply2(self.op, a, b)
 
 
-def reflected(op: Primitive) -> Callable[[Any, Any], Any]:
+class ReflectedOperator(Operator):
     """The same for `other op tensor`."""
 
-    def run(b: Any, other: Any) -> Any:
-        a = operand(other, b)
-        if a is NotImplemented:
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        first = operand(other, a)
+        if first is NotImplemented:
             return NotImplemented
-        check_broadcast(a, b)
-        return apply2(op, a, b)
-
-    return run
+        check_broadcast(first, a)
+        return apply2(self.op, first, a)
 
 
-def inplace_operator(op: Primitive) -> Callable[[Any, Any], Any]:
-    """The function behind `a op= other` and the method `a.op_(other)`."""
+class InplaceOperator(Operator):
+    """What stands behind `a op= other` and the method `a.op_(other)`."""
 
-    def run(a: Any, other: Any) -> Any:
-        b = other if isinstance(other, TensorBase) else operand(other, a)
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        b = operand(other, a)
         if b is NotImplemented:
             return NotImplemented
         check_broadcast(a, b)
-        return apply_inplace(op, a, (b,))
-
-    return run
+        return apply_inplace(self.op, a, (b,))
 
 
 def inplace_unary(op: Primitive) -> Callable[[Any], Any]:
