@@ -37,14 +37,6 @@ class Meta:
 Edge = tuple["Node", int]
 
 
-@mypyc_attr(native_class=False)
-class GradientEdge(NamedTuple):
-    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
-
-    node: Node
-    output_nr: int
-
-
 # The pack and the unpack function of `saved_tensors_hooks`.
 Hooks = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
@@ -264,6 +256,14 @@ class Node:
     def __call__(self, *grads: Any) -> Any:
         found = self.run(grads)
         return found[0] if len(found) == 1 else found
+
+
+@mypyc_attr(native_class=False)
+class GradientEdge(NamedTuple):
+    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
+
+    node: Node
+    output_nr: int
 
 
 # Functions, not methods: calls of methods of a class that may have interpreted subclasses are slow when compiled.

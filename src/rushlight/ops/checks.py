@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, HALF, INTEGER, dtype, get_default_dtype, with_scalar
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import (
@@ -116,6 +117,7 @@ def numpy_names(operation: str, given: dict[str, Any], dim: Any, keepdim: bool =
     return dim, keepdim
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RealUnary(Unary):
     """A function of real numbers only."""
 
@@ -136,6 +138,7 @@ class RealUnary(Unary):
             raise NotImplementedError(f"\"{self.name}\" not implemented for '{kind}': it takes real numbers only")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RealBinary(Binary):
     """A function of two real numbers."""
 
@@ -167,6 +170,7 @@ def float_operands(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     return tensors_of(operation, input, other)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Undifferentiable(RealBinary):
     """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
 
@@ -176,6 +180,7 @@ class Undifferentiable(RealBinary):
         raise no_derivative(self.name)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Flat(Unary):
     """A piecewise constant function: its derivative is zero."""
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from rushlight.backends.registry import kernels_for
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import CPU, device
 from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
@@ -78,6 +79,7 @@ def tensors_of(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     raise TypeError(f"{operation}(): argument 'input' must be Tensor, not {type(input).__name__}")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Unary(Primitive):
     """y = f(x) element by element. A subclass says what it saves and its `slope`, f'(x) in terms of what was saved."""
 
@@ -104,6 +106,7 @@ class Unary(Primitive):
         return tangents[0] * self.slope(saved[0])
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Binary(Primitive):
     """z = f(x, y) element by element, with broadcasting and promotion."""
 
@@ -150,6 +153,7 @@ def check_broadcast(a: TensorBase, b: TensorBase) -> None:
             )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BinaryOperator(Operator):
     """What stands behind a binary operator: NotImplemented for operands it does not know."""
 
