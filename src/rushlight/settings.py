@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from rushlight.backends import threads
 from rushlight.base.device import as_device, get_default_device
 
 __all__ = [
@@ -21,19 +21,11 @@ __all__ = [
 
 
 class _Settings:
-    threads: int | None = None
     interop_threads: int = 1
     deterministic: bool = False
     warn_only: bool = False
     matmul_precision: str = "highest"
     warn_always: bool = False
-
-
-def _available_threads() -> int:
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _positive(operation: str, value: Any) -> int:
@@ -46,12 +38,12 @@ def _positive(operation: str, value: Any) -> int:
 
 def get_num_threads() -> int:
     """The number of threads kernels may use."""
-    return _available_threads() if _Settings.threads is None else _Settings.threads
+    return threads.get()
 
 
 def set_num_threads(int: int) -> None:  # torch's own argument name
     """Set the number of threads of rushlight's own kernels. NumPy's BLAS reads its environment variables instead."""
-    _Settings.threads = _positive("set_num_threads", int)
+    threads.set_count(_positive("set_num_threads", int))
 
 
 def get_num_interop_threads() -> int:

@@ -24,7 +24,7 @@ def hide(array):
     """The same values with the last axis outermost in memory."""
     rank = array.ndim
     axes = tuple(reversed(range(rank)))
-    return HiddenArray(np.ascontiguousarray(array.transpose(axes)), axes)
+    return HiddenArray(np.ascontiguousarray(array.transpose(axes)).transpose(axes))
 
 
 class Triple(Primitive):
@@ -39,7 +39,7 @@ class Triple(Primitive):
         x = arrays[0]
         Triple.given.append(type(x))
         if type(x) is HiddenArray:
-            return HiddenArray(x.array * 3, x.axes)
+            return HiddenArray(x.array * 3)
         return hide(x * 3)
 
     def vjp(self, saved, g, needs):
@@ -55,7 +55,7 @@ class Square(Primitive):
 
     def forward(self, k, *arrays):
         x = arrays[0]
-        return HiddenArray(x.array**2, x.axes) if type(x) is HiddenArray else hide(x**2)
+        return HiddenArray(x.array**2) if type(x) is HiddenArray else hide(x**2)
 
     def save(self, inputs, output, needs):
         return (inputs[0], output)

@@ -12,19 +12,22 @@ import numpy as np
 
 
 class HiddenArray:
-    """An array whose axes are stored permuted: `array.transpose(axes)` is the value in the reported order.
+    """`array` has the reported shape and any dense strides; the user is told that it is row-major.
 
-    `array` is dense in its own order and belongs to exactly one storage.
+    It belongs to exactly one storage.
     """
 
-    __slots__ = ("array", "axes", "shape", "dtype")
+    __slots__ = ("array", "shape", "dtype")
 
-    def __init__(self, array: np.ndarray[Any, Any], axes: tuple[int, ...]) -> None:
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
         self.array = array
-        self.axes = axes
-        self.shape: tuple[int, ...] = tuple(array.shape[axis] for axis in axes)
+        self.shape: tuple[int, ...] = array.shape
         self.dtype = array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
     def default(self) -> np.ndarray[Any, Any]:
         """A dense row-major copy in the reported order."""
-        return np.ascontiguousarray(self.array.transpose(self.axes))
+        return np.ascontiguousarray(self.array)

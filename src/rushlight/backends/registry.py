@@ -35,10 +35,14 @@ def _load(d: device) -> Any:
         return import_module("rushlight.backends.meta").meta
     if is_emulated(d):
         _announce(d)
-    if setting("RUSHLIGHT_KERNELS") == "native":
+    wanted = setting("RUSHLIGHT_KERNELS")
+    native = None if wanted == "reference" else import_module("rushlight.backends.native").load()
+    if native is not None:
+        return native
+    if wanted == "native":
         raise UnsupportedOperationError(
-            "RUSHLIGHT_KERNELS=native asks for the native kernels, and this installation has none. Unset the variable, or set it "
-            "to 'reference'."
+            "RUSHLIGHT_KERNELS=native asks for the native kernels, and this installation has none for RUSHLIGHT_ISA="
+            f"{setting('RUSHLIGHT_ISA')}. Install rushlight with a C++ compiler at hand, or set RUSHLIGHT_KERNELS=reference."
         )
     return import_module("rushlight.backends.reference").reference
 

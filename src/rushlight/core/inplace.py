@@ -62,7 +62,7 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
             f"{op.name}_(): the result would live on {where}, but it is written into a tensor on {target._device}"
         )
     k = where.kernels or kernels_for(where)
-    memory = alias_array(target)
+    memory: Any = target._array if target._array is not None else writable_array(op, target, k)
     arrays: list[Any] = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
     kind: Kind = op.kind
     if kind.promotion:
@@ -80,6 +80,12 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
         for listener in local.listeners:
             listener(op, tensors, target)
     return target
+
+
+def writable_array(op: Primitive, target: TensorBase, k: Any) -> Any:
+    """What `op` may write over: the hidden array itself where the operation keeps layouts, else the default format."""
+    hidden = target._storage.hidden
+    return hidden if hidden is not None and op.keeps_layout and k.takes_hidden else alias_array(target)
 
 
 def apply_view_inplace(op: Primitive, target: TensorBase) -> Any:

@@ -86,7 +86,7 @@ class Primitive:
     promote_from: ClassVar[int] = 0
     differentiable: ClassVar[bool] = True  # False is the explicit NOT_DIFFERENTIABLE
     linear: ClassVar[bool] = False  # the tangent is the operation itself on the tangents
-    keeps_layout: ClassVar[bool] = False  # its kernels take and may return HiddenArrays
+    keeps_layout: ClassVar[bool] = False  # it hands its arrays to kernels as they are, so they may be HiddenArrays
     mixed_devices: ClassVar[bool] = False  # indices may live on the CPU
     reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
     # The function of the public surface this operation stands for: what `__torch_function__` receives.
@@ -352,7 +352,7 @@ def record_nodes(op: Primitive, inputs: tuple[TensorBase, ...], outs: tuple[Tens
 def input_array(op: Primitive, t: TensorBase) -> Any:
     """The array of a tensor whose own slot is empty: hidden for an operation that keeps layouts, else the default."""
     hidden = t._storage.hidden
-    return hidden if hidden is not None and op.keeps_layout else array_of(t)
+    return hidden if hidden is not None and op.keeps_layout and kernels_for(t._device).takes_hidden else array_of(t)
 
 
 def promoted(op: Primitive, k: Any, tensors: tuple[TensorBase, ...], arrays: list[Any]) -> list[Any]:

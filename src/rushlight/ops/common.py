@@ -16,7 +16,7 @@ from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
 from rushlight.core.table import Operator
-from rushlight.core.tensor import TensorBase, attach, is_tensor, wrap
+from rushlight.core.tensor import TensorBase, array_of, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
@@ -84,6 +84,7 @@ class Unary(Primitive):
     """y = f(x) element by element. A subclass says what it saves and its `slope`, f'(x) in terms of what was saved."""
 
     __slots__ = ()
+    keeps_layout = True
     promotion: ClassVar[int] = COMMON_FLOAT
     saves_output: ClassVar[bool] = False
 
@@ -111,6 +112,7 @@ class Binary(Primitive):
     """z = f(x, y) element by element, with broadcasting and promotion."""
 
     __slots__ = ()
+    keeps_layout = True
     promotion: ClassVar[int] = COMMON
 
     def forward(self, k: Any, *arrays: Any) -> Any:
@@ -248,12 +250,7 @@ def write_out(out: Any, result: Any, operation: str) -> Any:
     if out._shape != result._shape:
         out.resize_(result._shape)
     check_writable(out, operation, False)
-    store(
-        operation,
-        kernels_for(out._device),
-        out,
-        result._array if result._array is not None else result.contiguous()._array,
-    )
+    store(operation, kernels_for(out._device), out, array_of(result))
     wrote(out)
     return out
 

@@ -1,0 +1,92 @@
+// The result of an elementwise kernel (see iterate.h).
+#include "iterate.h"
+
+namespace rushlight {
+namespace {
+
+// The broadcast shape, or false when the shapes do not broadcast.
+bool broadcast(const Array* const* operands, int count, int& ndim, npy_intp* shape) {
+  ndim = 0;
+  for (int k = 0; k < count; k++) ndim = std::max(ndim, operands[k]->ndim);
+  std::fill(shape, shape + ndim, npy_intp(1));
+  for (int k = 0; k < count; k++) {
+    const int missing = ndim - operands[k]->ndim;
+    for (int i = 0; i < operands[k]->ndim; i++) {
+      const npy_intp length = operands[k]->shape[i];
+      npy_intp& found = shape[i + missing];
+      if (found == 1)
+        found = length;
+      else if (length != 1 && length != found)
+        return false;
+    }
+  }
+  return true;
+}
+
+bool full(const Array& a, int ndim, const npy_intp* shape) { return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape); }
+
+// Whether a walk through memory meets the elements in row-major order, gaps and repeats allowed: sliced or expanded arrays.
+bool in_row_major_order(const Array& a) {
+  npy_intp last = 0;
+  for (int i = a.ndim - 1; i >= 0; i--) {
+    if (a.shape[i] == 1 || a.strides[i] == 0) continue;
+    if (a.strides[i] < last) return false;
+    last = a.strides[i];
+  }
+  return true;
+}
+
+bool given_target(Target& target, const Array* const* operands, int count, PyObject* out, Type type, int ndim,
+                  const npy_intp* shape) {
+  Array& array = target.array;
+  if (!array.read(out) || array.type != type || !array.writeable() || !full(array, ndim, shape)) return false;
+  for (int k = 0; k < count; k++)
+    if (array.overlaps(*operands[k])) return false;
+  target.value = Py_NewRef(out);
+  target.hidden = false;  // `out` is what it is
+  return true;
+}
+
+}  // namespace
+
+bool make_target(Target& target, const Array* const* operands, int count, PyObject* out, Type type) {
+  // Nearly every call: operands of one shape, row-major.
+  const Array& first = *operands[0];
+  bool plain = true;
+  for (int k = 0; k < count && plain; k++) plain = operands[k]->contiguous() && operands[k]->same_shape(first);
+  if (plain && !(out && out != Py_None)) {
+    target.value = new_array(first.ndim, first.shape, type);
+    return target.value && target.array.read(target.value);
+  }
+  int ndim;
+  npy_intp shape[max_dims];
+  if (!broadcast(operands, count, ndim, shape)) return false;
+  if (out && out != Py_None) return given_target(target, operands, count, out, type, ndim, shape);
+  // A layout that differs from row-major is taken over when every operand of the full shape has it or is the backend's
+  // own business; two layouts that the user chose are for the reference to reconcile.
+  const Array* pattern = nullptr;
+  bool users = false, row_major = false;
+  for (int k = 0; k < count; k++) {
+    const Array& a = *operands[k];
+    if (a.contiguous() || (!a.hidden && in_row_major_order(a))) {
+      row_major |= full(a, ndim, shape) && !a.hidden;
+      continue;
+    }
+    if (!full(a, ndim, shape) || !a.dense()) {
+      if (!a.hidden) return false;
+      continue;
+    }
+    if (pattern && !pattern->same_strides(a)) {
+      if (!(pattern->hidden && a.hidden)) return false;
+      continue;
+    }
+    pattern = &a;
+    users |= !a.hidden;
+    target.hidden |= a.hidden;
+  }
+  if (users && (target.hidden || row_major)) return false;
+  target.value = pattern ? new_array_like(*pattern, type) : new_array(ndim, shape, type);
+  return target.value && target.array.read(target.value);
+}
+
+}  // namespace rushlight
