@@ -2,7 +2,7 @@
 
 Called by setup.py when the package is built, and by hand while the engine is worked on. The modules of `MODULES` become one
 group, so that calls between them are direct: one shared library, `rushlight/_engine__mypyc`, and a small loader beside each
-.py file. With them goes `rushlight/_engine.json`, which says from which sources they were made; rushlight refuses to load
+.py file. With them goes `rushlight/_engine.txt`, which says from which sources they were made; rushlight refuses to load
 compiled modules whose source has changed since (src/rushlight/base/build.py).
 
 All or nothing: when anything fails, no compiled engine module is left, and the engine runs as Python.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 GROUP = "rushlight._engine"
-MANIFEST = "rushlight/_engine.json"
+MANIFEST = "rushlight/_engine.txt"
 
 # What runs for every operation. Public functions stay in files that are not compiled: mypyc drops their docstrings.
 MODULES = (
@@ -66,8 +65,8 @@ def build(scratch: Path, target: Path, opt_level: str = "2") -> None:
     except (Exception, SystemExit) as error:  # mypyc reports errors in the source as SystemExit
         clean(target)
         raise BuildError(str(error) or type(error).__name__) from error
-    manifest = {module: source_hash(SOURCE / path_of(module)) for module in MODULES}
-    (target / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    lines = [f"{module} {source_hash(SOURCE / path_of(module))}\n" for module in MODULES]
+    (target / MANIFEST).write_text("".join(lines), encoding="utf-8")
 
 
 def source_hash(path: Path) -> str:
@@ -93,6 +92,8 @@ def _compile(scratch: Path, target: Path, opt_level: str) -> None:
             target_dir=str(scratch / "c"),
             multi_file=True,
         )
+        for extension in extensions:  # where a dotted group name puts its headers
+            extension.include_dirs.append(str(scratch / "c" / "rushlight"))
         distribution = Distribution({"name": "rushlight-engine", "ext_modules": extensions})
         command: Any = distribution.get_command_obj("build_ext")
         command.build_lib, command.build_temp = str(target), str(scratch / "o")

@@ -5,40 +5,71 @@
 
 from __future__ import annotations
 
-from _imp import source_hash
+import sys
 from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
-from importlib.util import MAGIC_NUMBER, spec_from_file_location
+from importlib.util import source_hash, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
-MANIFEST: Final = "_engine.json"
+from rushlight.base.env import setting
+
+PACKAGE: Final = Path(__file__).resolve().parent.parent
+# What tools/build_engine.py leaves beside the compiled modules: a line for each, its name and the hash of its source.
+MANIFEST: Final = "_engine.txt"
 
 
 class PythonFinder:
     """Finds the given modules as their .py files, past compiled ones."""
 
-    def __init__(self, modules: frozenset[str]) -> None:
+    def __init__(self, package: Path, modules: frozenset[str]) -> None:
+        self.package = package
         self.modules = modules
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in self.modules:
-            return None
-        return spec_from_file_location(name, str(_source(_PACKAGE, name)))
+        return spec_from_file_location(name, str(source_of(self.package, name))) if name in self.modules else None
 
 
-def _source(package: Path, module: str) -> Path:
+def source_of(package: Path, module: str) -> Path:
+    """The .py file of a module of the package that lies in the folder `package`."""
     return package.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
-def stale_module(package: Path, made_from: dict[str, str]) -> str | None:
-    """The first compiled module that is missing or was not made from the source beside it; None when all is well."""
-    key = int.from_bytes(MAGIC_NUMBER[:2], "little") if False else _KEY
-    for module, expected in made_from.items():
-        source = _source(package, module)
-        compiled = source.with_suffix(EXTENSION_SUFFIXES[0])
-        if not compiled.exists() or source_hash(key, source.read_bytes()).hex() != expected:
-            return module
-    return None
+def compiled_modules(package: Path) -> dict[str, str]:
+    """The engine's compiled modules with the hashes of the sources they were made from; empty where none were made."""
+    try:
+        text = (package / MANIFEST).read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    found = dict(line.split() for line in text.splitlines())
+    # Compiled for another version of Python only: nothing that this one would load.
+    suffix = EXTENSION_SUFFIXES[0]
+    return found if any(source_of(package, module).with_suffix(suffix).exists() for module in found) else {}
+
+
+def check_sources(package: Path, modules: dict[str, str]) -> None:
+    """Raise ImportError when a compiled module is missing or its source has changed since."""
+    for module, made_from in modules.items():
+        source = source_of(package, module)
+        missing = not source.with_suffix(EXTENSION_SUFFIXES[0]).exists()
+        if missing or source_hash(source.read_bytes()).hex() != made_from:
+            raise ImportError(
+                f"the compiled engine is {'not complete' if missing else 'older than its source'}: {source}. Compile it again "
+                "(python tools/build_engine.py --inplace, or install rushlight anew), remove it (python tools/build_engine.py "
+                "--clean), or set RUSHLIGHT_ENGINE=python to run the .py files"
+            )
+
+
+def choose_engine() -> None:
+    """Called once, before any engine module is imported."""
+    modules = compiled_modules(PACKAGE)
+    if not modules:
+        return
+    if setting("RUSHLIGHT_ENGINE") == "python":
+        sys.meta_path.insert(0, PythonFinder(PACKAGE, frozenset(modules)))
+    else:
+        check_sources(PACKAGE, modules)
+
+
+choose_engine()

@@ -11,6 +11,7 @@ import threading
 from types import FunctionType
 from typing import Any, Final
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.core.thread_local import IDLE, QUIET, SLOW, Local
 
 
@@ -71,6 +72,7 @@ def set_grad(enabled: bool) -> bool:
     return before
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Override:
     """Set some of the thread's modes for a `with` block.
 

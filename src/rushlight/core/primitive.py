@@ -113,7 +113,12 @@ class Primitive:
 
     def parameters(self) -> dict[str, Any]:
         """The operation's parameters by name."""
-        return {slot: getattr(self, slot) for cls in type(self).__mro__ for slot in getattr(cls, "__slots__", ())}
+        found: dict[str, Any] = {}
+        for cls in type(self).__mro__:
+            # A compiled class has its slots, inherited ones too, under mypyc's own name.
+            for slot in cls.__dict__.get("__slots__") or cls.__dict__.get("__mypyc_attrs__") or ():
+                found[slot] = getattr(self, slot)
+        return found
 
     def public_call(
         self, tensors: tuple[Any, ...]

@@ -125,6 +125,73 @@ class Binary(Primitive):
         return getattr(k, self.name)(arrays[0], b, out=out)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RealUnary(Unary):
+    """A function of real numbers only."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0], out=out)
+
+    def refuse_complex(self, array: Any) -> None:
+        """Raise for complex input."""
+        if array.dtype.kind == "c":
+            kind = "ComplexFloat" if array.dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}\" not implemented for '{kind}': it takes real numbers only")
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RealBinary(Binary):
+    """A function of two real numbers."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind == "c":
+            kind = "ComplexFloat" if arrays[0].dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{kind}': it takes real numbers only")
+        return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return self.forward(k, *arrays)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Undifferentiable(RealBinary):
+    """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
+
+    __slots__ = ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise RuntimeError(
+            f"derivative for aten::{self.name} is not implemented: it is zero or undefined. Use detach() on its inputs if no "
+            "gradient should flow through it."
+        )
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Flat(Unary):
+    """A piecewise constant function: its derivative is zero."""
+
+    __slots__ = ()
+    promotion = 0
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g.new_zeros(g._shape)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0].new_zeros(tangents[0]._shape)
+
+
 def unary(op: Primitive, input: Any, out: Any = None) -> Any:
     """Apply an elementwise unary operation to a public function's argument."""
     if not isinstance(input, TensorBase):
