@@ -43,7 +43,10 @@ def test_special_values(compare, name):
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [((4, 5, 6), (6,)), ((4, 5, 6), (5, 1)), ((4, 1, 6), (1, 5, 1)), ((), (7,)), ((3, 1), (1, 300)), ((200, 300), ()), ((0, 3), (3,)), ((2, 70000), (2, 1))],
+    [
+        ((4, 5, 6), (6,)), ((4, 5, 6), (5, 1)), ((4, 1, 6), (1, 5, 1)), ((), (7,)), ((3, 1), (1, 300)), ((200, 300), ()), ((0, 3), (3,)),
+        ((2, 70000), (2, 1)),
+    ],
 )
 def test_broadcasting(compare, a, b):
     compare("sub", numbers(*a), numbers(*b, seed=1))
@@ -58,6 +61,10 @@ def test_strides(compare):
     compare("mul", x[:, :, 3], x[0, :8, :1])
     compare("mul", np.broadcast_to(x[:, :1], x.shape), x)
     compare("mul", x.transpose(1, 0, 2)[::2], x.transpose(1, 0, 2)[::2], served=False)
+    compare("mul", x[:, ::2], x[:, :1, :].transpose(0, 1, 2))
+    compare("mul", np.broadcast_to(x[0, 0], x.shape), x)
+    compare("mul", np.broadcast_to(x[:, :, :1], x.shape), np.broadcast_to(x[:1], x.shape))
+    compare("mul", x.transpose(0, 2, 1), x.reshape(8, 10, 9), served=False)  # two layouts: NumPy's choice
     compare("mul", x[:, :, ::-1], x, served=False)
     unaligned = np.zeros(4 * 30 + 1, np.uint8)[1:].view(np.float32)
     compare("mul", unaligned, unaligned, served=False)
