@@ -22,7 +22,7 @@ struct Choice {
 };
 
 // Roughly how many additions one element costs; work is shared among threads from 32768 additions on.
-enum Cost : int64_t { Cheap = 1, Dear = 4 };
+enum Cost : int64_t { Cheap = 1, Dear = 2 };
 
 // Runs `choice` on operands of one shape up to broadcasting. An operand's elements are of the lane type (or of a half type
 // that widens to it), except bool conditions, which stay bytes; the result has `result`, which is the lane type, a half

@@ -82,23 +82,59 @@ inline void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-// The first n elements; the rest is `fill`.
+// Every lane s. (s - 0 folds to one broadcast instruction; s + 0 does not, because of signed zeros.)
+template <class T>
+inline Vec<T> splat(T s) {
+  return s - Vec<T>{};
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// The first n lanes of 4 or 8 bytes.
+template <class T>
+inline __m256i first_lanes(int64_t n) {
+  if constexpr (sizeof(T) == 4)
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  else
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#endif
+
+// The first n elements, n <= lanes<T>; the rest is `fill`. (memcpy of a length that varies is a call, which would be most
+// of what a short row costs.)
 template <class T>
 inline Vec<T> load_part(const T* p, int64_t n, T fill = T(0)) {
-  Vec<T> v = fill - Vec<T>{};
+  Vec<T> v = splat(fill);
+#if defined(__AVX512F__)
+  const uint64_t mask = _bzhi_u64(~uint64_t(0), unsigned(n));
+  if constexpr (sizeof(T) == 8) return Vec<T>(_mm512_mask_loadu_epi64(__m512i(v), __mmask8(mask), p));
+  if constexpr (sizeof(T) == 4) return Vec<T>(_mm512_mask_loadu_epi32(__m512i(v), __mmask16(mask), p));
+  if constexpr (sizeof(T) == 2) return Vec<T>(_mm512_mask_loadu_epi16(__m512i(v), __mmask32(mask), p));
+  if constexpr (sizeof(T) == 1) return Vec<T>(_mm512_mask_loadu_epi8(__m512i(v), __mmask64(mask), p));
+#elif defined(__AVX2__)
+  const __m256i mask = first_lanes<T>(n);
+  if constexpr (sizeof(T) == 8)
+    return Vec<T>(_mm256_blendv_epi8(__m256i(v), _mm256_maskload_epi64(reinterpret_cast<const long long*>(p), mask), mask));
+  if constexpr (sizeof(T) == 4)
+    return Vec<T>(_mm256_blendv_epi8(__m256i(v), _mm256_maskload_epi32(reinterpret_cast<const int*>(p), mask), mask));
+#endif
   std::memcpy(&v, p, n * sizeof(T));
   return v;
 }
 
 template <class T>
 inline void store_part(T* p, Vec<T> v, int64_t n) {
+#if defined(__AVX512F__)
+  const uint64_t mask = _bzhi_u64(~uint64_t(0), unsigned(n));
+  if constexpr (sizeof(T) == 8) return _mm512_mask_storeu_epi64(p, __mmask8(mask), __m512i(v));
+  if constexpr (sizeof(T) == 4) return _mm512_mask_storeu_epi32(p, __mmask16(mask), __m512i(v));
+  if constexpr (sizeof(T) == 2) return _mm512_mask_storeu_epi16(p, __mmask32(mask), __m512i(v));
+  if constexpr (sizeof(T) == 1) return _mm512_mask_storeu_epi8(p, __mmask64(mask), __m512i(v));
+#elif defined(__AVX2__)
+  const __m256i mask = first_lanes<T>(n);
+  if constexpr (sizeof(T) == 8) return _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), mask, __m256i(v));
+  if constexpr (sizeof(T) == 4) return _mm256_maskstore_epi32(reinterpret_cast<int*>(p), mask, __m256i(v));
+#endif
   std::memcpy(p, &v, n * sizeof(T));
-}
-
-// Every lane s. (s - 0 folds to one broadcast instruction; s + 0 does not, because of signed zeros.)
-template <class T>
-inline Vec<T> splat(T s) {
-  return s - Vec<T>{};
 }
 
 template <class M, class V>
