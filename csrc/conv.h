@@ -107,4 +107,14 @@ void small_backward(const Geometry& shape, const Maps<const T>& g, const T* w, c
 template <class T>
 void small_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
 
+// Groups of few channels, depthwise above all (depthwise.cpp): what channelwise_suits accepts. Maps are dense.
+enum class Pass { forward, grad_input, grad_weight };
+bool channelwise_suits(const Geometry& shape, Pass pass);
+template <class T>
+void channelwise_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void channelwise_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+template <class T>
+void channelwise_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
+
 }  // namespace rushlight::conv
