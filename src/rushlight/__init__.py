@@ -110,7 +110,7 @@ newaxis = None
 # Imported when first used: packages, and functions by the module that has them.
 _PACKAGES = frozenset((
     "__config__", "_C", "accelerator", "amp", "compat", "compiler", "cpu", "cuda", "distributed", "hub", "jit", "linalg", "mps",
-    "nn", "optim", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
+    "nn", "optim", "profiler", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
 ))
 _LAZY = {
     "ops.conv": "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution",

@@ -341,6 +341,23 @@ def pad_sequences(arrays: Sequence[Array], length: int, batch_first: bool, *args
     return empty((*lead, *arrays[0].shape[1:]), arrays[0].dtype)
 
 
+# Attention.
+
+
+def attention_forward(q: Array, k: Array, v: Array, *args: Any) -> tuple[Array, Array]:
+    computed = np.dtype(np.float32) if q.dtype.itemsize == 2 else q.dtype
+    return empty((*q.shape[:-1], v.shape[-1]), q.dtype), empty(q.shape[:-1], computed)
+
+
+def attention_backward(
+    g: Array, q: Array, k: Array, v: Array, out: Array, logsumexp: Array, mask: Array | None, *args: Any
+) -> tuple[Array | None, ...]:
+    return tuple(
+        empty(x.shape, x.dtype) if wanted and x is not None else None
+        for x, wanted in zip((q, k, v, mask), args[-1], strict=True)
+    )
+
+
 # Random numbers: nothing is drawn, the generator stays as it is.
 
 
@@ -457,6 +474,8 @@ RULES: dict[str, Rule] = {
     "pack_padded": pack_padded,
     "pad_packed": pad_packed,
     "pad_sequences": pad_sequences,
+    "attention_forward": attention_forward,
+    "attention_backward": attention_backward,
     "uniform": draw,
     "normal": draw,
     "random_full": draw,

@@ -13,6 +13,7 @@ from typing import Any
 from rushlight.backends.reference import (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,
@@ -49,6 +50,7 @@ from rushlight.backends.reference import (
 FAMILIES: tuple[ModuleType, ...] = (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,
