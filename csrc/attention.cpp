@@ -12,7 +12,8 @@
 // chunks of the keys of one head (backward), cut by shapes alone. Each reads its inputs with whatever strides they have, as
 // long as their last dimension is dense (others are copied first); heads that share keys and values are supported.
 //
-// On two AVX-512 cores 128 causal queries take about a third of PyTorch's time.
+// Forward and backward together take 0.65 of PyTorch's time for 128 causal queries of size 32, 0.83 for 1024 queries of size
+// 64, 0.58 when these are causal; three quarters of it is in the register tiles, a fifth in exponentials.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -30,6 +31,8 @@ constexpr int64_t block_queries = 64;
 constexpr int64_t block_keys = 96;
 // Keys in one task of the backward pass where there are few heads.
 constexpr int64_t chunk_keys = 512, few_heads = 16, most_chunks = 8;
+// Multiplications below which threads are not woken.
+constexpr int64_t serial_work = 1 << 18;
 constexpr int64_t L = lanes<float>;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 static_assert(block_queries % L == 0);
@@ -126,6 +129,13 @@ struct Problem {
   int64_t work() const { return batch * heads * queries * keys * (size + value_size); }
 };
 
+// Runs body(task) for every task, on one thread where there is little to do.
+template <class F>
+void run(const Problem& problem, int64_t tasks, F&& body) {
+  if (problem.work() >= serial_work) return parallel(tasks, body);
+  for (int64_t task = 0; task < tasks; task++) body(task);
+}
+
 // C = finish(A B): A [rows, depth] with rows `a_stride` apart, B a panel [depth, columns], C's rows `c_stride` apart.
 void product(const float* a, int64_t a_stride, int64_t rows, const float* b, int64_t b_stride, int64_t columns, int64_t depth, float* c,
              int64_t c_stride, const Finish<float>& finish) {
@@ -198,7 +208,8 @@ void mask_scores(const Problem& problem, const Block& block, float* scores, floa
 
 // The queries of a block, scaled and turned: a panel [size, queries].
 void turn_queries(const Problem& problem, const Block& block, float* turned) {
-  pack_panel(problem.q.at(block.n, block.h) + block.query * problem.q.stride[2], int64_t(1), problem.q.stride[2], problem.size, block.queries, turned);
+  const int64_t stride = problem.q.stride[2];
+  pack_panel(problem.q.at(block.n, block.h) + block.query * stride, 1, stride, problem.size, block.queries, turned);
   for (int64_t i = 0; i < problem.size * block.width(); i += L) store(turned + i, load(turned + i) * problem.scale);
 }
 
@@ -316,10 +327,10 @@ PyObject* attention_forward(PyObject* const* args) {
   {
     const ReleaseGil released(problem.work());
     const auto values_of = [&](int64_t n, int64_t group) { return turned + (n * problem.groups + group) * problem.value_size * padded; };
-    parallel(problem.batch * problem.groups, [&](int64_t task) {
+    run(problem, problem.batch * problem.groups, [&](int64_t task) {
       turn_values(problem, task / problem.groups, task % problem.groups, values_of(task / problem.groups, task % problem.groups));
     });
-    parallel(problem.batch * problem.heads * blocks, [&](int64_t task) {
+    run(problem, problem.batch * problem.heads * blocks, [&](int64_t task) {
       const int64_t head = task / blocks, n = head / problem.heads, h = head % problem.heads;
       // The last blocks of a head see most keys: they go first.
       const int64_t query = (blocks - 1 - task % blocks) * block_queries;
@@ -382,13 +393,14 @@ void backward_block(const Problem& problem, const Backward& back, const Block& b
   const float* const keys = problem.k.at(block.n, group) + block.key * problem.k.stride[2];
   const float* const values = problem.v.at(block.n, group) + block.key * problem.v.stride[2];
   block_scores(problem, block, room.queries, room.weights, room.mask);
-  if (gq || back.gk.data) product(values, problem.v.stride[2], block.keys, room.cotangents, width, width, problem.value_size, room.slopes, block_queries, {});
+  const bool sloped = gq || back.gk.data;
+  if (sloped) product(values, problem.v.stride[2], block.keys, room.cotangents, width, width, problem.value_size, room.slopes, block_queries, {});
   for (int64_t k = 0; k < block.keys; k++)
     for (int64_t i = 0; i < width; i += L) {
       const int64_t at = k * block_queries + i;
       const Vec<float> weight = weight_of(load(room.weights + at) - load(room.logsumexp + i));
       store(room.weights + at, weight);
-      store(room.slopes + at, weight * (load(room.slopes + at) - load(room.delta + i)));
+      if (sloped) store(room.slopes + at, weight * (load(room.slopes + at) - load(room.delta + i)));
     }
   if (back.gv.data)
     product(room.weights, block_queries, block.keys, cotangents.data, cotangents.stride, problem.value_size, block.queries,
@@ -417,7 +429,7 @@ void backward_chunk(const Problem& problem, const Backward& back, int64_t n, int
       const float* const q = problem.q.at(n, h) + query * problem.q.stride[2];
       const float* const g = back.g.at(n, h) + query * back.g.stride[2];
       turn_queries(problem, block, room.queries);
-      pack_panel(g, int64_t(1), back.g.stride[2], problem.value_size, block.queries, room.cotangents);
+      pack_panel(g, 1, back.g.stride[2], problem.value_size, block.queries, room.cotangents);
       const Panel queries(q, problem.q.stride[2], block.queries, problem.size, room.query_panel);
       const Panel cotangents(g, back.g.stride[2], block.queries, problem.value_size, room.cotangent_panel);
       block_constants(problem, back, block, room);
@@ -464,7 +476,7 @@ PyObject* attention_backward(PyObject* const* args) {
   {
     const ReleaseGil released(problem.work());
     parallel_range(further, 1 << 16, [&](int64_t begin, int64_t end) { std::fill(back.parts + begin, back.parts + end, 0.0f); });
-    parallel(tasks * back.chunks, [&](int64_t task) {
+    run(problem, tasks * back.chunks, [&](int64_t task) {
       const int64_t head = task / back.chunks;
       backward_chunk(problem, back, head / problem.groups, head % problem.groups, task % back.chunks, rooms + room * thread_number());
     });
