@@ -52,7 +52,9 @@ def test_few_heads_and_many_keys_are_cut_into_chunks(compare, is_causal):
     check(compare, numbers(1, 2, 700, 8), numbers(1, 2, 1300, 8), numbers(1, 2, 1300, 8), is_causal=is_causal)
 
 
-@pytest.mark.parametrize("shape", [(70, 130), (2, 1, 1, 130), (3, 70, 130), (2, 3, 70, 130), (1, 1, 70, 1), (130,), ()], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(70, 130), (2, 1, 1, 130), (3, 70, 130), (2, 3, 70, 130), (1, 1, 70, 1), (130,), ()], ids=str
+)
 def test_masks(compare, shape):
     q, k, v, mask = numbers(2, 3, 70, 8), numbers(2, 3, 130, 8), numbers(2, 3, 130, 8), np.asarray(numbers(*shape))
     check(compare, q, k, v, mask)
@@ -91,7 +93,13 @@ def test_strides(compare):
     check(compare, q, k, v, is_causal=True)
     check(compare, q[:, :, ::-1], k[:, :, ::2], v[:, :, ::2])
     check(compare, numbers(2, 4, 8, 70).swapaxes(-1, -2), k, v[..., ::2], served=None)
-    check(compare, np.broadcast_to(numbers(70, 8), (2, 4, 70, 8)), k, np.broadcast_to(numbers(8), (2, 4, 70, 8)), served=None)
+    check(
+        compare,
+        np.broadcast_to(numbers(70, 8), (2, 4, 70, 8)),
+        k,
+        np.broadcast_to(numbers(8), (2, 4, 70, 8)),
+        served=None,
+    )
 
 
 def test_cotangent_of_a_sum(compare):
@@ -101,7 +109,9 @@ def test_cotangent_of_a_sum(compare):
     compare("attention_backward", g, q, k, v, out, logsumexp, None, False, 0.5, (True, True, True, False), **CLOSE)
 
 
-@pytest.mark.parametrize("needed", [(True, False, False), (False, True, False), (False, False, True), (False, True, True)], ids=str)
+@pytest.mark.parametrize(
+    "needed", [(True, False, False), (False, True, False), (False, False, True), (False, True, True)], ids=str
+)
 def test_gradients_asked_for(compare, needed):
     check(compare, numbers(1, 2, 70, 8), numbers(1, 2, 130, 8), numbers(1, 2, 130, 8), needed=(*needed, False))
 
@@ -127,7 +137,9 @@ def test_special_values(native):
     np.testing.assert_allclose(out, expected, **CLOSE)  # NaN and infinity where they belong
     np.testing.assert_allclose(logsumexp, expected_sum, **CLOSE)
     large = native.attention_forward(q[:, :, 4:] * 100, k * 100, v, None, True, 1.0)[0]
-    np.testing.assert_allclose(large, reference.attention_forward(q[:, :, 4:] * 100, k * 100, v, None, True, 1.0)[0], **CLOSE)
+    np.testing.assert_allclose(
+        large, reference.attention_forward(q[:, :, 4:] * 100, k * 100, v, None, True, 1.0)[0], **CLOSE
+    )
 
 
 def test_accuracy(native):
@@ -135,7 +147,12 @@ def test_accuracy(native):
     q, k, v, g = (numbers(1, 2, 300, 64, seed=i) for i in range(4))
     wide = [x.astype(np.float64) for x in (q, k, v)]
     out, logsumexp = reference.attention_forward(*wide, None, True, 0.125)
-    exact = [out, *reference.attention_backward(g.astype(np.float64), *wide, out, logsumexp, None, True, 0.125, (True, True, True, False))]
+    exact = [
+        out,
+        *reference.attention_backward(
+            g.astype(np.float64), *wide, out, logsumexp, None, True, 0.125, (True, True, True, False)
+        ),
+    ]
 
     def errors(table):
         y, lse = table.attention_forward(q, k, v, None, True, 0.125)
