@@ -50,6 +50,12 @@ Type type_from(PyArray_Descr* descr) {
 
 }  // namespace
 
+Type type_of_dtype(PyObject* dtype) {
+  if (!dtype || !PyArray_DescrCheck(dtype)) return Type::Other;
+  auto* descr = reinterpret_cast<PyArray_Descr*>(dtype);
+  return PyArray_ISNBO(descr->byteorder) ? type_from(descr) : Type::Other;
+}
+
 int type_number(Type type) {
   switch (type) {
     case Type::Bool: return NPY_BOOL;
@@ -116,6 +122,16 @@ bool Array::dense() const {
   for (int i = 0; i < count; i++) {
     if (strides[order[i]] != expected) return false;
     expected *= shape[order[i]];
+  }
+  return true;
+}
+
+bool Array::row_major_order() const {
+  npy_intp outer = NPY_MAX_INTP;
+  for (int i = 0; i < ndim; i++) {
+    if (shape[i] == 1 || strides[i] == 0) continue;
+    if (strides[i] < 0 || strides[i] > outer) return false;
+    outer = strides[i];
   }
   return true;
 }

@@ -116,6 +116,46 @@ inline V nearest(V x) {
   return (x + shift) - shift;
 }
 
+// Half to even, for every x.
+template <class V>
+inline V round_even(V x) {
+  constexpr auto unit = Lane<V>(1ull << Constants<Lane<V>>::mantissa_bits);  // from here on all numbers are whole
+  const V size = magnitude(x);
+  return select(size < unit, with_sign((size + unit) - unit, x), x);
+}
+
+template <class V>
+inline V floor(V x) {
+  const V near = round_even(x);
+  return select(near > x, near - Lane<V>(1), near);
+}
+
+template <class V>
+inline V ceil(V x) {
+  const V near = round_even(x);
+  return select(near < x, with_sign(near + Lane<V>(1), x), near);
+}
+
+template <class V>
+inline V trunc(V x) {
+  return with_sign(floor(magnitude(x)), x);
+}
+
+// The larger and the smaller one; NaN where either is.
+template <class V>
+inline V maximum(V a, V b) {
+  const V larger = select(a > b, a, b);
+  if constexpr (std::is_floating_point_v<Lane<V>>) return select(a != a, a, larger);
+  return larger;
+}
+
+template <class V>
+inline V minimum(V a, V b) {
+  const V smaller = select(a < b, a, b);
+  if constexpr (std::is_floating_point_v<Lane<V>>) return select(a != a, a, smaller);
+  return smaller;
+}
+
 // 2^n for a whole n of which 2^n is a normal number: the exponent stands in the low bits of n + bias + 1.5 * 2^23.
 template <class V>
 inline V power_of_two(V n) {

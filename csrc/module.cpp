@@ -11,6 +11,7 @@
 
 #include <structmember.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <map>
@@ -45,21 +46,46 @@ struct Kernel {
   unsigned long long calls, declined;
 };
 
+bool is_hidden(PyObject* value) { return Py_TYPE(value) == hidden_type; }
+
+// Whether `value` is a HiddenArray or a list or tuple with one in it.
+bool holds_hidden(PyObject* value) {
+  if (is_hidden(value)) return true;
+  if (!PyList_CheckExact(value) && !PyTuple_CheckExact(value)) return false;
+  PyObject** items = PySequence_Fast_ITEMS(value);
+  return std::any_of(items, items + PySequence_Fast_GET_SIZE(value), is_hidden);
+}
+
+// A new reference to `value` with its HiddenArrays in the default format.
+PyObject* without_hidden(PyObject* value) {
+  if (is_hidden(value)) return PyObject_CallMethod(value, "default", nullptr);
+  if (!holds_hidden(value)) return Py_NewRef(value);
+  const Py_ssize_t size = PySequence_Fast_GET_SIZE(value);
+  PyObject* plain = PyList_New(size);
+  for (Py_ssize_t i = 0; plain && i < size; i++) {
+    PyObject* item = without_hidden(PySequence_Fast_GET_ITEM(value, i));
+    if (!item) {
+      Py_DECREF(plain);
+      return nullptr;
+    }
+    PyList_SET_ITEM(plain, i, item);
+  }
+  return plain;
+}
+
 // The reference with HiddenArrays replaced by default-format arrays.
 PyObject* call_reference(Kernel* self, PyObject* const* args, size_t nargsf, PyObject* names) {
   const Py_ssize_t positional = PyVectorcall_NARGS(nargsf), total = positional + (names ? PyTuple_GET_SIZE(names) : 0);
-  bool hidden = false;
-  for (Py_ssize_t i = 0; i < total; i++) hidden |= Py_TYPE(args[i]) == hidden_type;
-  if (!hidden) return PyObject_Vectorcall(self->reference, args, size_t(positional), names);
-  PyObject* plain[max_parameters];
-  Py_ssize_t made = 0;
+  if (std::none_of(args, args + total, holds_hidden)) return PyObject_Vectorcall(self->reference, args, size_t(positional), names);
+  std::vector<PyObject*> plain;
   PyObject* result = nullptr;
-  for (; made < total && made < max_parameters; made++) {
-    plain[made] = Py_TYPE(args[made]) == hidden_type ? PyObject_CallMethod(args[made], "default", nullptr) : Py_NewRef(args[made]);
-    if (!plain[made]) break;
+  for (Py_ssize_t i = 0; i < total; i++) {
+    PyObject* value = without_hidden(args[i]);
+    if (!value) break;
+    plain.push_back(value);
   }
-  if (made == total) result = PyObject_Vectorcall(self->reference, plain, size_t(positional), names);
-  for (Py_ssize_t i = 0; i < made; i++) Py_DECREF(plain[i]);
+  if (Py_ssize_t(plain.size()) == total) result = PyObject_Vectorcall(self->reference, plain.data(), size_t(positional), names);
+  for (PyObject* value : plain) Py_DECREF(value);
   return result;
 }
 

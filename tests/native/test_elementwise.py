@@ -48,7 +48,11 @@ def test_broadcasting(compare, a, b):
 def test_strides(compare):
     x = numbers(8, 9, 10)
     compare("mul", x.transpose(2, 0, 1), x.transpose(2, 0, 1))
-    compare("mul", x[:, ::2], x[:, ::2], served=False)
+    compare("mul", x[:, ::2], x[:, ::2])
+    compare("mul", x[:, ::2], x[:, :1, :].transpose(0, 1, 2))
+    compare("mul", np.broadcast_to(x[0, 0], x.shape), x)
+    compare("mul", np.broadcast_to(x[:, :, :1], x.shape), np.broadcast_to(x[:1], x.shape))
+    compare("mul", x.transpose(0, 2, 1), x.reshape(8, 10, 9), served=False)  # two layouts: NumPy's choice
     compare("mul", x[:, :, ::-1], x, served=False)
     unaligned = np.zeros(4 * 30 + 1, np.uint8)[1:].view(np.float32)
     compare("mul", unaligned, unaligned, served=False)

@@ -69,15 +69,7 @@ MISSING = {
     "DataParallel",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
-    "GRU",
-    "GRUCell",
-    "LSTM",
-    "LSTMCell",
     "LinearCrossEntropyLoss",
-    "RNN",
-    "RNNBase",
-    "RNNCell",
-    "RNNCellBase",
     "SyncBatchNorm",
 }
 

@@ -6,6 +6,7 @@ Kernels whose rule is that of a whole family (elementwise, reductions) are serve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,59 @@ def group_norm_backward(
     return batch_norm_backward(g, x, weight, mean, rstd, True, mask)
 
 
+# Recurrent layers.
+
+
+def _layer_output(x: Array, width: int) -> Array:
+    return empty((*x.shape[:-1], width), x.dtype)
+
+
+def _kept(x: Array, width: int) -> Array:
+    """What a layer keeps for its gradient: a row for each element of each sequence, half types in float32."""
+    return empty((prod(x.shape[:-1]), width), np.dtype(np.float32) if x.itemsize == 2 else x.dtype)
+
+
+def lstm_layer(x: Array, h0: Array, c0: Array, *args: Any) -> tuple[Array, ...]:
+    units = c0.shape[1]
+    return _layer_output(x, h0.shape[1]), copy(h0), copy(c0), _kept(x, 4 * units), _kept(x, units)
+
+
+def gru_layer(x: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    return _layer_output(x, h0.shape[1]), copy(h0), _kept(x, 4 * h0.shape[1])
+
+
+def rnn_layer(x: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    return _layer_output(x, h0.shape[1]), copy(h0)
+
+
+def _layer_gradients(inputs: Sequence[Array | None], biases: int, mask: Sequence[bool]) -> tuple[Array | None, ...]:
+    """Gradients like `inputs`, with those of both biases put before position `biases`."""
+    bias = empty(inputs[biases - 1].shape[:1], inputs[0].dtype)  # type: ignore[union-attr]
+    like = (*inputs[:biases], bias, bias, *inputs[biases:])
+    return tuple([copy(a) if wanted and a is not None else None for a, wanted in zip(like, mask, strict=True)])
+
+
+def lstm_layer_backward(gy: Any, gh: Any, gc: Any, *args: Any) -> tuple[Array | None, ...]:
+    return _layer_gradients(args[:6], 5, args[-1])
+
+
+def gru_layer_backward(gy: Any, gh: Any, *args: Any) -> tuple[Array | None, ...]:
+    return _layer_gradients(args[:4], 4, args[-1])
+
+
+def pack_padded(x: Array, batch_sizes: Shape) -> Array:
+    return empty((sum(batch_sizes), *x.shape[2:]), x.dtype)
+
+
+def pad_packed(data: Array, batch_sizes: Shape, length: int, batch: int, value: Any) -> Array:
+    return empty((length, batch, *data.shape[1:]), data.dtype)
+
+
+def pad_sequences(arrays: Sequence[Array], length: int, batch_first: bool, *args: Any) -> Array:
+    lead = (len(arrays), length) if batch_first else (length, len(arrays))
+    return empty((*lead, *arrays[0].shape[1:]), arrays[0].dtype)
+
+
 # Attention.
 
 
@@ -410,6 +464,15 @@ RULES: dict[str, Rule] = {
     "batch_norm_backward": batch_norm_backward,
     "layer_norm_backward": layer_norm_backward,
     "group_norm_backward": group_norm_backward,
+    "lstm_layer": lstm_layer,
+    "lstm_layer_backward": lstm_layer_backward,
+    "gru_layer": gru_layer,
+    "gru_layer_backward": gru_layer_backward,
+    "rnn_layer": rnn_layer,
+    "rnn_layer_backward": gru_layer_backward,
+    "pack_padded": pack_padded,
+    "pad_packed": pad_packed,
+    "pad_sequences": pad_sequences,
     "attention_forward": attention_forward,
     "attention_backward": attention_backward,
     "uniform": draw,

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from rushlight.core.primitive import SAME, Primitive, apply1, apply2, apply_multi
+from rushlight.core.tensor import array_of
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import serve, write_out
 from rushlight.ops.linear_checks import named, need_matrix, need_same_dtype, need_square
