@@ -9,7 +9,7 @@
 // directions run at the speed of memory: 2 passes over a large array forward (read, read and write), 5 backward.
 #include "iterate.h"
 #include "kernel.h"
-#include "moments.h"
+#include "normalise.h"
 #include "owned.h"
 #include "relayout.h"
 
@@ -86,34 +86,6 @@ struct Affine {
   }
 };
 
-// Variances from sums of squared deviations over `count` numbers, in place; rounding may have left one below 0, but NaN stays.
-void to_variances(double* m2, int64_t channels, double count) {
-  for (int64_t c = 0; c < channels; c++) m2[c] = m2[c] < 0 ? 0 : m2[c] / count;
-}
-
-// y = (x - mean) * scale + shift along a run of one channel.
-template <class T>
-void affine_run(T* y, const T* x, int64_t count, T mean, T scale, T shift) {
-  constexpr int64_t L = lanes<T>;
-  const Vec<T> means = splat(mean), scales = splat(scale), shifts = splat(shift);
-  for (int64_t i = 0; i < count; i += L) {
-    const int64_t some = std::min(L, count - i);
-    store_some(y + i, fma(Vec<T>(load_some(x + i, some) - means), scales, shifts), some);
-  }
-}
-
-// The same for rows whose columns have their own numbers.
-template <class T>
-void affine_rows(T* y, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, const T* scale, const T* shift) {
-  constexpr int64_t L = lanes<T>;
-  for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < columns; j += L) {
-      const int64_t some = std::min(L, columns - j);
-      const Vec<T> d = load_some(x + i * stride + j, some) - load_some(mean + j, some);
-      store_some(y + i * stride + j, fma(d, load_some(scale + j, some), load_some(shift + j, some)), some);
-    }
-}
-
 // gx = (g - level - (x - mean) * slope) * scale along a run of one channel.
 template <class T>
 void gradient_run(T* gx, const T* g, const T* x, int64_t count, T mean, T scale, T level, T slope) {
@@ -137,37 +109,6 @@ void gradient_rows(T* gx, const T* g, const T* x, int64_t stride, int64_t rows, 
       const Vec<T> rest = load_some(g + at, some) - load_some(level + j, some) - d * load_some(slope + j, some);
       store_some(gx + at, Vec<T>(rest * load_some(scale + j, some)), some);
     }
-}
-
-// Each of `count` numbers `times` over.
-template <class T>
-void spread(T* to, const T* from, int64_t count, int64_t times) {
-  for (int64_t c = 0; c < count; c++)
-    for (int64_t k = 0; k < times; k++) to[c * times + k] = from[c];
-}
-
-// The moments of channels from those of their `fold` columns of `rows` numbers each, in place.
-void fold_moments(double* mean, double* m2, int64_t channels, int64_t fold, double rows) {
-  for (int64_t c = 0; c < channels; c++) {
-    double centre = 0, within = 0, between = 0;
-    for (int64_t k = 0; k < fold; k++) centre += mean[c * fold + k];
-    centre /= double(fold);
-    for (int64_t k = 0; k < fold; k++) {
-      const double apart = mean[c * fold + k] - centre;
-      between += apart * apart;
-      within += m2[c * fold + k];
-    }
-    mean[c] = centre;
-    m2[c] = within + rows * between;
-  }
-}
-
-void fold_sums(double* sums, int64_t channels, int64_t fold) {
-  for (int64_t c = 0; c < channels; c++) {
-    double total = 0;
-    for (int64_t k = 0; k < fold; k++) total += sums[c * fold + k];
-    sums[c] = total;
-  }
 }
 
 // Runs body(first row, end) over pieces of rows of about `block_elements` elements.
@@ -360,16 +301,6 @@ void backward(const Activations& a, const T* g, const T* x, T* gx, const Gradien
   }
 }
 
-// A parameter or statistic of every channel: dense, of x's dtype. False where it is something else; `data` is null for None.
-bool read_channels(PyObject* value, const Array& x, int64_t channels, const void*& data) {
-  data = nullptr;
-  if (!given(value)) return true;
-  Array found;
-  if (!found.read(value) || found.type != x.type || found.ndim != 1 || found.shape[0] != channels || !found.contiguous()) return false;
-  data = found.data;
-  return true;
-}
-
 // Slots 2 and up hold numbers by channel; slots 0 and 1 belong to the passes.
 template <class T>
 T* by_channel(int64_t channels, int several) {
@@ -385,7 +316,7 @@ template <class T>
 bool normalise(const Array& x, const Activations& a, PyObject* const* weight_bias, double eps, const void* mean, const void* variance,
                Statistics& made) {
   const void *weight, *bias;
-  if (!read_channels(weight_bias[0], x, a.channels, weight) || !read_channels(weight_bias[1], x, a.channels, bias)) return false;
+  if (!read_parameter(weight_bias[0], x, a.channels, weight) || !read_parameter(weight_bias[1], x, a.channels, bias)) return false;
   const npy_intp channels = a.channels;
   made.y = Owned(new_array_like(x, x.type));
   for (Owned* each : {&made.mean, &made.invstd}) *each = Owned(new_array(1, &channels, x.type));
@@ -416,7 +347,7 @@ bool normalised(PyObject* const* args, double eps, PyObject* mean, PyObject* var
   Activations a;
   const void *given_mean, *given_variance;
   if (!x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64) || !a.read(x)) return false;
-  if (!read_channels(mean, x, a.channels, given_mean) || !read_channels(variance, x, a.channels, given_variance)) return false;
+  if (!read_parameter(mean, x, a.channels, given_mean) || !read_parameter(variance, x, a.channels, given_variance)) return false;
   return x.type == Type::F32 ? normalise<float>(x, a, args + 1, eps, given_mean, given_variance, made)
                              : normalise<double>(x, a, args + 1, eps, given_mean, given_variance, made);
 }
@@ -445,8 +376,8 @@ PyObject* batch_norm_forward(PyObject* const* args) {
 template <class T>
 PyObject* run_backward(const Array& g, const Array& x, const Activations& a, PyObject* const* args, bool training, const bool (&mask)[3]) {
   const void *weight, *mean, *invstd;
-  if (!read_channels(args[2], x, a.channels, weight) || !read_channels(args[3], x, a.channels, mean) || !mean ||
-      !read_channels(args[4], x, a.channels, invstd) || !invstd)
+  if (!read_parameter(args[2], x, a.channels, weight) || !read_parameter(args[3], x, a.channels, mean) || !mean ||
+      !read_parameter(args[4], x, a.channels, invstd) || !invstd)
     return decline();
   const npy_intp channels = a.channels;
   Owned gx, gweight, gbias;
@@ -463,14 +394,6 @@ PyObject* run_backward(const Array& g, const Array& x, const Activations& a, PyO
   }
   if (gx && !(gx = Owned(as_given(gx, x)))) return nullptr;
   return tuple_of(gx, gweight, gbias);
-}
-
-// A mask of three truths.
-bool read_mask(PyObject* value, bool (&mask)[3]) {
-  if (!value || !PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 3) return false;
-  for (int i = 0; i < 3; i++)
-    if (!read_bool(PyTuple_GET_ITEM(value, i), mask[i])) return false;
-  return true;
 }
 
 PyObject* batch_norm_backward(PyObject* const* args) {

@@ -522,9 +522,11 @@ PyObject* run_nll_backward(PyObject* const* args, int ndim, const npy_intp* shap
   Owned made(new_array(ndim, shape, type_of<T>));
   if (!made) return nullptr;
   T* gx = view_of(made.get()).as<T>();
-  const int64_t size = t.count() * t.classes;
-  const ReleaseGil released(size);
-  share(size, 1, [&](int64_t begin, int64_t end) { std::fill_n(gx + begin, std::max<int64_t>(0, end - begin), T(0)); });
+  const int64_t image = t.classes * t.inner;
+  const ReleaseGil released(t.images * image);
+  share(t.images, image, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; n++) std::fill_n(gx + n * image, image, T(0));
+  });
   for (int64_t i = 0; i < t.count(); i++) {
     const T counts = t.counts(i);
     if (counts != 0) gx[t.place(i)] = -(counts * cotangent(i));
