@@ -2,6 +2,7 @@
 #include "array.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "pool.h"
@@ -207,6 +208,23 @@ PyObject* new_array_like(const Array& like, Type type) {
   npy_intp strides[max_dims];
   for (int i = 0; i < like.ndim; i++) strides[i] = like.strides[i] / size * wanted;
   return with_strides(like.ndim, like.shape, strides, type);
+}
+
+PyObject* new_array_in_order(const Array& like, const npy_intp* shape, Type type) {
+  PyArray_Descr* descr = PyArray_DescrFromType(type_number(type));
+  if (!descr) return nullptr;
+  npy_intp step = PyDataType_ELSIZE(descr);
+  Py_DECREF(descr);
+  int order[max_dims];
+  for (int i = 0; i < like.ndim; i++) order[i] = i;
+  std::stable_sort(order, order + like.ndim, [&](int a, int b) { return std::abs(like.strides[a]) > std::abs(like.strides[b]); });
+  if (std::is_sorted(order, order + like.ndim)) return new_array(like.ndim, shape, type);
+  npy_intp strides[max_dims];
+  for (int i = like.ndim - 1; i >= 0; i--) {
+    strides[order[i]] = step;
+    step *= shape[order[i]];
+  }
+  return with_strides(like.ndim, shape, strides, type);
 }
 
 PyObject* new_channels_last(int ndim, const npy_intp* shape, Type type) {

@@ -89,6 +89,8 @@ struct Array {
 // of that array, which must be dense and have the same shape. NULL with an exception set when there is no memory.
 PyObject* new_array(int ndim, const npy_intp* shape, Type type);
 PyObject* new_array_like(const Array& like, Type type);
+// A dense array of `shape` (of as many dimensions as `like`) whose dimensions lie in memory in the order of those of `like`.
+PyObject* new_array_in_order(const Array& like, const npy_intp* shape, Type type);
 // [N, C, *spatial] that lies in memory as [N, *spatial, C].
 PyObject* new_channels_last(int ndim, const npy_intp* shape, Type type);
 // `array` (a new reference, given away) as a HiddenArray. A row-major array is returned as it is.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -227,23 +228,34 @@ inline V fma(V a, V b, V c) {
   return a * b + c;
 }
 
-// The sum of the lanes, pairwise: halves are added until one is left. Called as sum_lanes<float>(v).
+template <class T, int N>
+struct Sized {
+  typedef T type __attribute__((vector_size(N * sizeof(T))));
+};
+
+// All lanes brought together pairwise: `join` of the two halves, until one lane is left.
+template <class T, int N, class Join, int... I>
+inline T join_halves(typename Sized<T, N>::type v, Join join, std::integer_sequence<int, I...>) {
+  if constexpr (N == 2)
+    return join(T(v[0]), T(v[1]));
+  else
+    return join_halves<T, N / 2>(join(__builtin_shufflevector(v, v, I...), __builtin_shufflevector(v, v, I + N / 2 ...)), join,
+                                 std::make_integer_sequence<int, N / 4>());
+}
+template <class T, class Join>
+inline T join_lanes(Vec<T> v, Join join) {
+  return join_halves<T, int(lanes<T>)>(v, join, std::make_integer_sequence<int, int(lanes<T> / 2)>());
+}
+
+// The sum of the lanes, pairwise. Called as sum_lanes<float>(v).
 template <class T>
 inline T sum_lanes(Vec<T> v) {
-  T part[lanes<T>];
-  store(part, v);
-  for (int64_t half = lanes<T> / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; i++) part[i] += part[i + half];
-  return part[0];
+  return join_lanes<T>(v, [](auto a, auto b) { return a + b; });
 }
 
 template <class T>
 inline T max_lanes(Vec<T> v) {
-  T part[lanes<T>];
-  store(part, v);
-  T best = part[0];
-  for (int64_t i = 1; i < lanes<T>; i++) best = part[i] > best ? part[i] : best;
-  return best;
+  return join_lanes<T>(v, [](auto a, auto b) { return max(a, b); });
 }
 
 }  // namespace rushlight
