@@ -46,6 +46,12 @@ void finish_lattice(Lattice& lattice, const Geometry& shape, const int64_t (&ste
     met *= double(a.met());
     all *= double(a.count) * double(a.tap.size());
   }
+  for (int i = 0; i < 3 && lattice.masked(); i++) {
+    lattice.exists[i].resize(size_t(std::max<int64_t>(axis[i].count, 0)));
+    for (int64_t q = 0; q < axis[i].count; q++)
+      for (size_t u = 0; u < lattice.taps.size(); u++)
+        lattice.exists[i][size_t(q)] |= uint64_t(axis[i].meets(q, lattice.taps[u].along[i])) << u;
+  }
   lattice.pixels_first = shape.images >= 4 && met < 0.96 * all;
 }
 

@@ -267,10 +267,7 @@ void channelwise_weight(const Geometry& shape, const Maps<const T>& g, const Map
     std::memset(own, 0, size_t(piece) * sizeof(T));
     for (int64_t line = index * most; line < std::min(lines, (index + 1) * most); line++) correlation.line(line, own);
   };
-  if (shape.work() < 100e3)
-    for (int64_t index = 0; index < count; index++) part(index);
-  else
-    parallel(count, part);
+  run_tasks(count, shape.work(), part);
   // Added in order and turned to [o][copy][tap].
   for (int64_t row = 0; row < rows; row++)
     for (int64_t o = 0; o < channels; o++) {
