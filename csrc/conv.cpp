@@ -248,5 +248,20 @@ const Family family("conv", {
                                 {"conv_grad_weight", "g x weight_shape stride padding dilation groups", conv_grad_weight},
                             });
 
+PyObject* python_set_winograd(PyObject*, PyObject* on) {
+  const int wanted = PyObject_IsTrue(on);
+  if (wanted < 0) return nullptr;
+  set_winograd(wanted == 1);
+  Py_RETURN_NONE;
+}
+
+PyObject* python_winograd(PyObject*, PyObject*) { return PyBool_FromLong(winograd_enabled()); }
+
 }  // namespace
+
+PyMethodDef methods[] = {
+    {"set_winograd", python_set_winograd, METH_O, "Whether 3 x 3 convolutions may use Winograd's method."},
+    {"winograd", python_winograd, METH_NOARGS, "Whether 3 x 3 convolutions may use Winograd's method."},
+    {nullptr, nullptr, 0, nullptr}};
+
 }  // namespace rushlight::conv

@@ -49,6 +49,9 @@ Maps<T> dense_maps(T* data, const int64_t (&size)[3], int64_t channels) {
   return maps;
 }
 
+// Python functions of the module: set_winograd(on), winograd() -> bool.
+extern PyMethodDef methods[];
+
 // Memory for the length of one call, from the pool where it is large. Made and freed while the GIL is held.
 class Buffer {
  public:

@@ -34,6 +34,11 @@ Axis backward_axis(const Geometry& shape, int i, int64_t residue) {
 }
 
 void finish_lattice(Lattice& lattice, const Geometry& shape, const int64_t (&step)[3]) {
+  for (Axis& along : lattice.axis) {
+    while (along.inner_begin < along.count && !along.meets_all(along.inner_begin)) along.inner_begin++;
+    along.inner_end = along.inner_begin;
+    while (along.inner_end < along.count && along.meets_all(along.inner_end)) along.inner_end++;
+  }
   const Axis(&axis)[3] = lattice.axis;
   for (size_t d = 0; d < axis[0].tap.size(); d++)
     for (size_t h = 0; h < axis[1].tap.size(); h++)

@@ -13,6 +13,7 @@ namespace rushlight::conv {
 // source positions q * step + offset[i], of which only those in [0, limit) exist.
 struct Axis {
   int64_t first = 0, spacing = 1, count = 0, step = 1, limit = 0;
+  int64_t inner_begin = 0, inner_end = 0;  // where every tap exists
   std::vector<int64_t> tap, offset;
 
   bool meets(int64_t q, size_t i) const { return uint64_t(q * step + offset[i]) < uint64_t(limit); }
