@@ -191,6 +191,7 @@ void Job<T>::run(int64_t task) const {
   const int64_t stride = panel_width<T>(width);
   T* const packed = scratch<T>(4, chunk * taps * stride);
   Tap<T>* const all = scratch<Tap<T>>(5, 2 * taps);
+  std::fill(all, all + 2 * taps, Tap<T>{});
   static thread_local uint64_t packed_call = 0;
   static thread_local int64_t packed_panel = 0;
   for (int64_t part = 0; part < chunks; part++) {

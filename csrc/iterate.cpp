@@ -57,7 +57,7 @@ bool make_target(Target& target, const Array* const* operands, int count, PyObje
   bool users = false, row_major = false;
   for (int k = 0; k < count; k++) {
     const Array& a = *operands[k];
-    if (a.contiguous()) {
+    if (a.contiguous() || a.row_major_order()) {
       row_major |= full(a, ndim, shape) && !a.hidden;
       continue;
     }

@@ -44,32 +44,42 @@ inline __attribute__((always_inline)) void store_tile(const Vec<T> (&sum)[R][V],
   }
 }
 
+// U sums are kept for each element, one for each k modulo U, where a tile alone has too few to hide the latency of an addition.
 template <class T, int R, int V>
 void tile(int64_t taps, const Tap<T>* tap, int64_t depth, int64_t stride, T* const* c, int64_t columns, const Finish<T>& finish) {
   constexpr int64_t L = lanes<T>;
-  Vec<T> sum[R][V];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-    for (int j = 0; j < V; j++) sum[r][j] = Vec<T>{};
+  constexpr int U = V == 1 ? 2 : 1;
+  Vec<T> sum[U][R][V] = {};
   for (int64_t t = 0; t < taps; t++) {
     const T* b = tap[t].b;
     const T* a[R];
+    const int64_t step = tap[t].a_step;
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) a[r] = tap[t].a[r];
-    for (int64_t k = 0; k < depth; k++, b += stride) {
+    auto add = [&](int64_t at, Vec<T>(&to)[R][V]) __attribute__((always_inline)) {
       Vec<T> row[V];
 #pragma GCC unroll 8
       for (int j = 0; j < V; j++) row[j] = load(b + j * L);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
-        const Vec<T> factor = splat(a[r][k]);
+        const Vec<T> factor = splat(a[r][at]);
 #pragma GCC unroll 8
-        for (int j = 0; j < V; j++) sum[r][j] = fma(factor, row[j], sum[r][j]);
+        for (int j = 0; j < V; j++) to[r][j] = fma(factor, row[j], to[r][j]);
       }
-    }
+      b += stride;
+    };
+    int64_t k = 0, at = 0;
+    for (; k + U <= depth; k += U)
+#pragma GCC unroll 2
+      for (int u = 0; u < U; u++, at += step) add(at, sum[u]);
+    if (U > 1 && k < depth) add(at, sum[0]);
   }
-  store_tile<T, R, V>(sum, c, columns, finish);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int j = 0; j < V; j++)
+      if constexpr (U > 1) sum[0][r][j] += sum[1][r][j];
+  store_tile<T, R, V>(sum[0], c, columns, finish);
 }
 
 template <class T, int R, int... V>
@@ -118,17 +128,35 @@ void transpose_square(const T* from, int64_t from_stride, T* to, int64_t to_stri
   for (int i = 0; i < L; i++) store(to + i * to_stride, rows[i]);
 }
 
-// Rows that lie side by side. Rows a power of two apart share a few sets of the cache and hide from its prefetchers, so the
-// rows ahead are asked for by hand.
-template <class T>
-void copy_rows(const T* b, int64_t stride, int64_t depth, int64_t columns, T* packed) {
-  constexpr int64_t L = lanes<T>, ahead = 16;
-  const int64_t width = panel_width<T>(columns), full = columns / L * L;
-  for (int64_t k = 0; k < depth; k++, b += stride, packed += width) {
-    for (int64_t j = 0; j < columns && k + ahead < depth; j += int64_t(64 / sizeof(T))) __builtin_prefetch(b + ahead * stride + j);
-    for (int64_t j = 0; j < full; j += L) store(packed + j, load(b + j));
-    if (full < columns) store(packed + full, load_first(b + full, columns - full));
+// Rows of V vectors, the last of which has `last` columns. Rows a power of two apart share a few sets of the cache and hide
+// from its prefetchers, so the rows ahead are asked for by hand.
+template <class T, int V>
+void copy_rows(const T* b, int64_t stride, int64_t depth, int64_t last, T* packed) {
+  constexpr int64_t L = lanes<T>, ahead = 16, line = 64 / sizeof(T);
+  auto copy = [&](int64_t k) __attribute__((always_inline)) {
+    const T* const from = b + k * stride;
+    T* const to = packed + k * V * L;
+#pragma GCC unroll 8
+    for (int64_t j = 0; j < V - 1; j++) store(to + j * L, load(from + j * L));
+    store(to + (V - 1) * L, last == L ? load(from + (V - 1) * L) : load_first(from + (V - 1) * L, last));
+  };
+  int64_t k = 0;
+  for (; k + ahead < depth; k++) {
+#pragma GCC unroll 8
+    for (int64_t j = 0; j < V * L; j += line) __builtin_prefetch(b + (k + ahead) * stride + j);
+    copy(k);
   }
+  for (; k < depth; k++) copy(k);
+}
+
+template <class T>
+void copy_panel(const T* b, int64_t stride, int64_t depth, int64_t columns, T* packed) {
+  const int64_t vectors = (columns + lanes<T> - 1) / lanes<T>, last = columns - (vectors - 1) * lanes<T>;
+  if constexpr (tile_vectors > 2) {
+    if (vectors == 4) return copy_rows<T, 4>(b, stride, depth, last, packed);
+    if (vectors == 3) return copy_rows<T, 3>(b, stride, depth, last, packed);
+  }
+  vectors == 2 ? copy_rows<T, 2>(b, stride, depth, last, packed) : copy_rows<T, 1>(b, stride, depth, last, packed);
 }
 
 }  // namespace
@@ -154,7 +182,7 @@ void transpose_into(const T* from, int64_t from_stride, int64_t rows, int64_t co
 template <class T>
 void pack_panel(const T* b, int64_t row, int64_t column, int64_t depth, int64_t columns, T* packed) {
   const int64_t width = panel_width<T>(columns);
-  if (column == 1) return copy_rows(b, row, depth, columns, packed);
+  if (column == 1) return copy_panel(b, row, depth, columns, packed);
   if (row == 1) {
     transpose_into(b, column, columns, depth, packed, width);
   } else {

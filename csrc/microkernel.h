@@ -2,12 +2,14 @@
 //
 // One call computes a tile of C, up to `tile_rows` rows by `tile_columns<T>` columns, in registers:
 //
-//   sum[r][j] = sum over taps t and k < depth of tap[t].a[r][k] * tap[t].b[k * stride + j]
+//   sum[r][j] = sum over taps t and k < depth of tap[t].a[r][k * tap[t].a_step] * tap[t].b[k * stride + j]
 //   C[r][j]   = Finish of sum[r][j]: scaled, plus the bias, plus what C held, ReLU
 //
 // Rows are pointers, not a matrix: a product has one tap whose rows lie lda apart; a convolution has one tap for each kernel
-// position whose rows are the pixels under it (or a row of zeros for padding), so nothing is gathered into columns first.
-// Every element is summed in the order of taps and k, whatever tile it falls into: how C is cut changes no bit of it.
+// position whose rows are the pixels under it (or a row of zeros for padding), so nothing is gathered into columns first. The
+// step along k is free: a column-major A (the gradient of a weight) is read where it lies.
+// Every element is summed in one order of taps and k, whichever row of whatever tile it is: how many rows C is cut into changes
+// no bit of it. (Tiles one vector wide add even and odd k apart, wider ones do not.)
 //
 // B is a panel: element (k, j) at b[k * stride + j], readable up to the next whole vector of columns. `pack_panel` makes one
 // from any matrix; a matrix with unit column stride is one where its columns fill whole vectors.
@@ -32,6 +34,7 @@ template <class T>
 struct Tap {
   const T* b;
   const T* a[tile_rows];  // one for each row of the tile
+  int64_t a_step = 1;     // from one k to the next
 };
 
 // What becomes of the sums: C = relu(scale * sum + bias + C), each part where it is asked for.

@@ -22,6 +22,7 @@ class Backward(Primitive):
     """A gradient kernel `k.<name>(g, x, *constants)`, linear in g. `slope_change` is the second derivative in x."""
 
     __slots__ = ("constants",)
+    keeps_layout = True
 
     def __init__(self, *constants: Any) -> None:
         self.constants = constants
@@ -353,6 +354,7 @@ class Prelu(Primitive):
     """x above zero, weight * x elsewhere; the weight already has the rank of x."""
 
     __slots__ = ()
+    keeps_layout = True
     name = "prelu_kernel"
     node_name = "PreluKernelBackward0"
 

@@ -23,6 +23,7 @@ class Reduction(Primitive):
     """A reduction over the dimensions `dim`, kept with size 1 when `keepdim`."""
 
     __slots__ = ("dim", "keepdim")
+    keeps_layout = True
 
     def __init__(self, dim: Shape, keepdim: bool = False) -> None:
         self.dim = dim
