@@ -74,39 +74,55 @@ template <class T>
 void Sweep<T>::rows(int64_t begin, int64_t end) const {
   const int64_t taps = int64_t(lattice.taps.size());
   const T* const zeros = reinterpret_cast<const T*>(zero_bytes);
+  const uint64_t every = taps == 64 ? ~uint64_t(0) : (uint64_t(1) << (taps & 63)) - 1;
   int64_t n, q[3];
   lattice.place(begin, n, q);
   for (int64_t index = begin; index < end; index += tile_rows) {
     const int64_t count = std::min<int64_t>(tile_rows, end - index);
     int64_t at[tile_rows], here[tile_rows][3];
+    uint64_t mask[tile_rows], any = 0, common = every;
     T* c[tile_rows];
     bool inside = true;
     for (int64_t r = 0; r < count; r++) {
       at[r] = source(n, q);
       c[r] = target(n, q);
-      for (int i = 0; i < 3; i++) {
-        here[r][i] = q[i];
-        inside &= lattice.axis[i].meets_all(q[i]);
+      if (lattice.masked()) {
+        mask[r] = lattice.mask(q);
+        any |= mask[r];
+        common &= mask[r];
+      } else {
+        for (int i = 0; i < 3; i++) {
+          here[r][i] = q[i];
+          inside &= lattice.axis[i].meets_all(q[i]);
+        }
       }
       lattice.advance(n, q);
     }
     const TileKernel<T> kernel = tile_kernel<T>(count, columns);
-    if (inside) {
+    if (lattice.masked() ? common == every : inside) {
       for (int64_t u = 0; u < taps; u++)
         for (int64_t r = 0; r < count; r++) all[u].a[r] = from + (at[r] + lattice.taps[u].offset);
       kernel(taps, all, depth, stride, c, columns, finish);
       continue;
     }
     int64_t met = 0;
-    for (int64_t u = 0; u < taps; u++) {
-      bool any = false;
-      for (int64_t r = 0; r < count; r++) {
-        const bool exists = lattice.meets(here[r], lattice.taps[u]);
-        some[met].a[r] = exists ? from + (at[r] + lattice.taps[u].offset) : zeros;
-        any |= exists;
+    if (lattice.masked()) {
+      for (; any; any &= any - 1) {
+        const int u = __builtin_ctzll(any);
+        for (int64_t r = 0; r < count; r++) some[met].a[r] = mask[r] >> u & 1 ? from + (at[r] + lattice.taps[u].offset) : zeros;
+        some[met++].b = all[u].b;
       }
-      some[met].b = all[u].b;
-      met += any;
+    } else {
+      for (int64_t u = 0; u < taps; u++) {
+        bool exists = false;
+        for (int64_t r = 0; r < count; r++) {
+          const bool own = lattice.meets(here[r], lattice.taps[u]);
+          some[met].a[r] = own ? from + (at[r] + lattice.taps[u].offset) : zeros;
+          exists |= own;
+        }
+        some[met].b = all[u].b;
+        met += exists;
+      }
     }
     kernel(met, some, depth, stride, c, columns, finish);
   }
@@ -209,11 +225,7 @@ void direct(Job<T>& job, const Maps<const T>& from) {
   job.plan();
   const int64_t tasks = job.splits * job.panels * job.shape.groups;
   const ReleaseGil released(int64_t(job.shape.work()));
-  if (job.shape.work() < 100e3) {
-    for (int64_t task = 0; task < tasks; task++) job.run(task);
-  } else {
-    parallel(tasks, [&](int64_t task) { job.run(task); });
-  }
+  run_tasks(tasks, job.shape.work(), [&](int64_t task) { job.run(task); });
 }
 
 }  // namespace

@@ -34,6 +34,11 @@ Axis backward_axis(const Geometry& shape, int i, int64_t residue) {
 }
 
 void finish_lattice(Lattice& lattice, const Geometry& shape, const int64_t (&step)[3]) {
+  for (Axis& along : lattice.axis) {
+    while (along.inner_begin < along.count && !along.meets_all(along.inner_begin)) along.inner_begin++;
+    along.inner_end = along.inner_begin;
+    while (along.inner_end < along.count && along.meets_all(along.inner_end)) along.inner_end++;
+  }
   const Axis(&axis)[3] = lattice.axis;
   for (size_t d = 0; d < axis[0].tap.size(); d++)
     for (size_t h = 0; h < axis[1].tap.size(); h++)
@@ -45,6 +50,12 @@ void finish_lattice(Lattice& lattice, const Geometry& shape, const int64_t (&ste
   for (const Axis& a : axis) {
     met *= double(a.met());
     all *= double(a.count) * double(a.tap.size());
+  }
+  for (int i = 0; i < 3 && lattice.masked(); i++) {
+    lattice.exists[i].resize(size_t(std::max<int64_t>(axis[i].count, 0)));
+    for (int64_t q = 0; q < axis[i].count; q++)
+      for (size_t u = 0; u < lattice.taps.size(); u++)
+        lattice.exists[i][size_t(q)] |= uint64_t(axis[i].meets(q, lattice.taps[u].along[i])) << u;
   }
   lattice.pixels_first = shape.images >= 4 && met < 0.96 * all;
 }

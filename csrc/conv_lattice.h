@@ -13,6 +13,7 @@ namespace rushlight::conv {
 // source positions q * step + offset[i], of which only those in [0, limit) exist.
 struct Axis {
   int64_t first = 0, spacing = 1, count = 0, step = 1, limit = 0;
+  int64_t inner_begin = 0, inner_end = 0;  // where every tap exists
   std::vector<int64_t> tap, offset;
 
   bool meets(int64_t q, size_t i) const { return uint64_t(q * step + offset[i]) < uint64_t(limit); }
@@ -39,11 +40,15 @@ struct Lattice {
   };
   std::vector<At> taps;
   bool pixels_first = false;  // tiles are one pixel of several images
+  // With at most 64 taps: bit u of exists[i][q] says whether tap u meets the source along dimension i at position q.
+  std::vector<uint64_t> exists[3];
 
   int64_t positions() const { return axis[0].count * axis[1].count * axis[2].count; }
   bool meets(const int64_t (&q)[3], const At& at) const {
     return axis[0].meets(q[0], at.along[0]) && axis[1].meets(q[1], at.along[1]) && axis[2].meets(q[2], at.along[2]);
   }
+  bool masked() const { return taps.size() <= 64; }
+  uint64_t mask(const int64_t (&q)[3]) const { return exists[0][size_t(q[0])] & exists[1][size_t(q[1])] & exists[2][size_t(q[2])]; }
   // Image and position number `index`, the last dimension innermost, and the one after it.
   void place(int64_t index, int64_t& n, int64_t (&q)[3]) const {
     for (int i = 2; i >= 0; i--) {
