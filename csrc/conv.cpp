@@ -117,6 +117,8 @@ void run_forward(const Geometry& shape, const Array& x, const Array& w, const T*
   const Operand<T> operand(x, shape, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_forward(shape, operand.maps, w.as<const T>(), bias, to);
+  if (channelwise_suits(shape, Pass::forward)) return channelwise_forward(shape, operand.maps, w.as<const T>(), bias, to);
+  if (small_suits(shape)) return small_forward(shape, operand.maps, w.as<const T>(), bias, to);
   direct_forward(shape, operand.maps, w.as<const T>(), bias, to);
 }
 
@@ -126,6 +128,8 @@ void run_grad_input(const Geometry& shape, const Array& g, const Array& w, T* gx
   const Maps<T> to = dense_maps(gx, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_backward(shape, operand.maps, w.as<const T>(), to);
+  if (channelwise_suits(shape, Pass::grad_input)) return channelwise_backward(shape, operand.maps, w.as<const T>(), to);
+  if (small_suits(shape)) return small_backward(shape, operand.maps, w.as<const T>(), to);
   direct_backward(shape, operand.maps, w.as<const T>(), to);
 }
 
@@ -140,6 +144,8 @@ void run_grad_weight(const Geometry& shape, const Array& g, const Array& x, T* g
   const Operand<T> operand(x, shape, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_weight(shape, cotangent.maps, operand.maps, gw);
+  if (channelwise_suits(shape, Pass::grad_weight)) return channelwise_weight(shape, cotangent.maps, operand.maps, gw);
+  if (small_suits(shape)) return small_weight(shape, cotangent.maps, operand.maps, gw);
   direct_weight(shape, cotangent.maps, operand.maps, gw);
 }
 

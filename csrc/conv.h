@@ -82,9 +82,9 @@ template <class T>
 void pack_backward(const T* w, const T* end, int64_t depth, int64_t taps, int64_t first, int64_t count, int64_t c0, int64_t columns, T* packed);
 
 // The gradient of a group's weight [outputs][depth][taps] for outputs o0 .. o0 + columns, from `parts` sums that lie
-// `part` apart, each [taps * depth][width] (row t * depth + c), added in order.
+// `part` apart, each [taps * depth][width] (row t * depth + c), added in order. Rows of `gw` lie `pitch` apart.
 template <class T>
-void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw);
+void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw, int64_t pitch);
 
 // ---- Methods; all accept any geometry they name ----
 
@@ -97,5 +97,24 @@ void direct_backward(const Geometry& shape, const Maps<const T>& g, const T* w, 
 // Direct (conv_weight.cpp): any geometry, merged ones too.
 template <class T>
 void direct_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
+
+// Few output positions (conv_small.cpp): what small_suits accepts. The result's maps are dense.
+bool small_suits(const Geometry& shape);
+template <class T>
+void small_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void small_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+template <class T>
+void small_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
+
+// Groups of few channels, depthwise above all (depthwise.cpp): what channelwise_suits accepts. Maps are dense.
+enum class Pass { forward, grad_input, grad_weight };
+bool channelwise_suits(const Geometry& shape, Pass pass);
+template <class T>
+void channelwise_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void channelwise_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+template <class T>
+void channelwise_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
 
 }  // namespace rushlight::conv

@@ -104,7 +104,7 @@ void direct_weight(const Geometry& shape, const Maps<const T>& g, const Maps<con
     const int64_t group = piece / job.panels, start = piece % job.panels * tile_columns<T>, columns = std::min(tile_columns<T>, outputs - start);
     if (j >= columns) return;
     unpack_weight(job.sums + piece * job.ranges * job.piece + j, job.ranges, job.piece, panel_width<T>(columns), depth / shape.merged,
-                  taps * shape.merged, start + j, std::min(L, columns - j), gw + group * outputs * depth * taps);
+                  taps * shape.merged, start + j, std::min(L, columns - j), gw + group * outputs * depth * taps, depth * taps);
   };
   const ReleaseGil released(int64_t(shape.work()));
   if (shape.work() < 100e3) {

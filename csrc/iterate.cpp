@@ -25,17 +25,6 @@ bool broadcast(const Array* const* operands, int count, int& ndim, npy_intp* sha
 
 bool full(const Array& a, int ndim, const npy_intp* shape) { return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape); }
 
-// Whether a walk through memory meets the elements in row-major order, gaps and repeats allowed: sliced or expanded arrays.
-bool in_row_major_order(const Array& a) {
-  npy_intp last = 0;
-  for (int i = a.ndim - 1; i >= 0; i--) {
-    if (a.shape[i] == 1 || a.strides[i] == 0) continue;
-    if (a.strides[i] < last) return false;
-    last = a.strides[i];
-  }
-  return true;
-}
-
 bool given_target(Target& target, const Array* const* operands, int count, PyObject* out, Type type, int ndim,
                   const npy_intp* shape) {
   Array& array = target.array;
@@ -68,7 +57,7 @@ bool make_target(Target& target, const Array* const* operands, int count, PyObje
   bool users = false, row_major = false;
   for (int k = 0; k < count; k++) {
     const Array& a = *operands[k];
-    if (a.contiguous() || (!a.hidden && in_row_major_order(a))) {
+    if (a.contiguous() || a.row_major_order()) {
       row_major |= full(a, ndim, shape) && !a.hidden;
       continue;
     }

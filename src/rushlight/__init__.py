@@ -10,6 +10,7 @@ from importlib import import_module
 from math import e, inf, nan, pi
 from typing import Any
 
+import rushlight.base.build  # before anything of the engine: decides whether it runs compiled
 from rushlight import autograd, backends, overrides, random, version
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from rushlight.autograd.grad_mode import (

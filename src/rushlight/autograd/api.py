@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from rushlight.autograd.engine import run_backward
-from rushlight.core.node import Edge, GradientEdge
+from rushlight.core.node import Edge, GradientEdge, edge_of
 from rushlight.core.tensor import TensorBase, attach, is_tensor
 from rushlight.ops.creation import ones, zeros
 from rushlight.ops.shape import stack
@@ -28,7 +28,7 @@ def _root(output: Any, i: int) -> Edge:
         return output.node, output.output_nr
     if not isinstance(output, TensorBase):
         raise TypeError(f"element {i} of tensors must be a Tensor or a GradientEdge, got {type(output).__name__}")
-    edge = output.edge()
+    edge = edge_of(output)
     if edge is None:
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
@@ -36,12 +36,12 @@ def _root(output: Any, i: int) -> Edge:
             "argmax or a comparison. Check that your parameters have requires_grad=True (are all of them frozen?) and that the loss "
             "is computed from them by differentiable operations."
         )
-    return edge  # type: ignore[no-any-return]
+    return edge
 
 
 def _cotangent(edge: Edge, given: Any, i: int) -> Any:
     """The cotangent to start with: the one given, checked, or one for a scalar."""
-    meta = edge[0].metas[edge[1]]
+    meta = edge[0].meta(edge[1])
     if given is None:
         if prod(meta.shape) != 1:
             raise RuntimeError(
@@ -132,13 +132,13 @@ def _input_edge(t: Any, i: int) -> Edge:
         return t.node, t.output_nr
     if not isinstance(t, TensorBase):
         raise TypeError(f"inputs[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}")
-    edge = t.edge()
+    edge = edge_of(t)
     if edge is None:
         raise RuntimeError(
             f"One of the differentiated Tensors does not require grad: inputs[{i}] of shape {list(t._shape)}. Set "
             "requires_grad=True on it before computing the outputs."
         )
-    return edge  # type: ignore[no-any-return]
+    return edge
 
 
 def grad(
@@ -187,7 +187,7 @@ def grad(
     for i, (g, edge) in enumerate(zip(found, edges, strict=True)):
         if g is not None:
             continue
-        meta = edge[0].metas[edge[1]]
+        meta = edge[0].meta(edge[1])
         if not unused_ok:
             raise RuntimeError(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph: inputs[{i}] of shape "

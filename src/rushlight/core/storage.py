@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from rushlight.backends.hidden import HiddenArray
+from rushlight.base.compiled import mypyc_attr
 
 Array = np.ndarray[Any, Any]
 
 
+@mypyc_attr(acyclic=True)
 class Storage:
     """The memory behind a tensor, its views and its detached aliases.
 

@@ -7,8 +7,18 @@ from typing import Any
 
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT
-from rushlight.ops.checks import RealBinary, RealUnary, elementwise, need_floating, need_tensor
-from rushlight.ops.common import Binary, Unary, binary, check_broadcast, inplace_binary, methods, serve
+from rushlight.ops.checks import elementwise, need_floating, need_tensor
+from rushlight.ops.common import (
+    Binary,
+    RealBinary,
+    RealUnary,
+    Unary,
+    binary,
+    check_broadcast,
+    inplace_binary,
+    methods,
+    serve,
+)
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
