@@ -117,13 +117,17 @@ class RecurrentLayerGrad(Primitive):
         cotangents = [None if gy is None else _rows(k, gy), *finals]
         given, share, to_states, to_hr = layer.run_backward(k, cotangents, states, weights, kept, before, sizes)
         lead, (w_ih, w_hh, b_ih, b_hh, w_hr) = layer.parts(self.needs, False)
+        to_b_ih = k.sum(given, (0,)) if b_ih else None
+        to_b_hh = None
+        if b_hh:  # equal gradients are two arrays all the same
+            to_b_hh = k.copy(to_b_ih) if share is given and to_b_ih is not None else k.sum(share, (0,))
         found = [
             k.reshape_view(k.matmul(given, weights[0]), x.shape) if lead[0] else None,
             *[gradient if wanted else None for gradient, wanted in zip(to_states, lead[1:], strict=True)],
             k.matmul(k.permute(given, (1, 0)), _rows(k, x)) if w_ih else None,
             k.matmul(k.permute(share, (1, 0)), before) if w_hh else None,
-            k.sum(given, (0,)) if b_ih else None,
-            k.sum(share, (0,)) if b_hh else None,
+            to_b_ih,
+            to_b_hh,
             to_hr if w_hr else None,
         ]
         wanted_ones = [gradient for gradient in found if gradient is not None]
