@@ -31,10 +31,12 @@ struct Moments {
   }
 };
 
-// A shift that deviations can be taken from.
+// A shift that deviations can be taken from: the guess, one of the numbers where that overflowed, 0 where that is no number.
 template <class T>
-inline T usable_shift(double mean) {
-  return std::abs(mean) <= double(std::numeric_limits<T>::max()) ? T(mean) : T(0);
+inline T usable_shift(double guess, T number) {
+  constexpr T most = std::numeric_limits<T>::max();
+  if (std::abs(guess) <= double(most)) return T(guess);
+  return std::abs(number) <= most ? number : T(0);
 }
 
 // Sums over a block of at most `run_block` numbers: `each(part, i, n)` gives the vectors that belong to place i (n of whose lanes count)
@@ -82,7 +84,7 @@ void add_run(Moments& moments, const T* x, int64_t count) {
       block_sums<T>(first, sum, [&](Vec<T>* terms, int64_t i, int64_t some) { terms[0] = load_some(p + i, some); });
       guess = double(sum[0]) / double(first);
     }
-    const T shift = usable_shift<T>(guess);
+    const T shift = usable_shift<T>(guess, p[0]);
     const Vec<T> shifts = splat(shift);
     T sums[2];
     block_sums<T>(n, sums, [&](Vec<T>* terms, int64_t i, int64_t some) {
@@ -131,9 +133,9 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
           for (int64_t i = 1; i < first; i++) total += load_some(p + i * stride + j, some);
           store_some(shift + j, Vec<T>(total * splat(T(1) / T(first))), some);
         }
-        for (int64_t j = 0; j < width; j++) shift[j] = usable_shift<T>(double(shift[j]));
+        for (int64_t j = 0; j < width; j++) shift[j] = usable_shift<T>(double(shift[j]), p[j]);
       } else {
-        for (int64_t j = 0; j < width; j++) shift[j] = usable_shift<T>(own_mean[j]);
+        for (int64_t j = 0; j < width; j++) shift[j] = usable_shift<T>(own_mean[j], p[j]);
       }
       std::fill(sum, sum + 2 * width, T(0));
       auto add = [&](int64_t from, auto group) {
