@@ -36,6 +36,7 @@ MODULES = (
     "rushlight.core.table",
     "rushlight.core.tensor",
     "rushlight.autograd.engine",
+    "rushlight.autograd.roots",
     "rushlight.ops.arithmetic_rules",
     "rushlight.ops.common",
     "rushlight.ops.power_rules",

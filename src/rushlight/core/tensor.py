@@ -518,6 +518,22 @@ def wrap(array: Any, where: device) -> Any:
     return t
 
 
+def wrap_like(array: Any, like: TensorBase) -> Any:
+    """`wrap` for an array known to have the shape, dtype and device of the tensor `like`."""
+    t: TensorBase = TensorBase.__new__(PUBLIC.cls)
+    t._array = array
+    t._shape = like._shape
+    t._dtype = like._dtype
+    t._device = like._device
+    t._storage = Storage()
+    t._requires_grad = False
+    t._grad_fn = None
+    t._output_nr = 0
+    t._meta = None
+    t._view = None
+    return t
+
+
 def wrap_view(array: Any, of: TensorBase) -> Any:
     """A new tensor without history on `array`, which lies in the memory of the tensor `of`."""
     t: TensorBase = TensorBase.__new__(PUBLIC.cls)
