@@ -37,9 +37,17 @@ MODULES = (
     "rushlight.core.tensor",
     "rushlight.autograd.engine",
     "rushlight.autograd.roots",
+    "rushlight.ops.activation",
+    "rushlight.ops.affine",
     "rushlight.ops.arithmetic_rules",
     "rushlight.ops.common",
+    "rushlight.ops.foreach",
+    "rushlight.ops.matmul_rules",
+    "rushlight.ops.nll_loss",
     "rushlight.ops.power_rules",
+    "rushlight.ops.reduce_rules",
+    "rushlight.ops.softmax_rules",
+    "rushlight.ops.view_rules",
 )
 
 
