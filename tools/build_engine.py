@@ -27,12 +27,14 @@ MANIFEST = "rushlight/_engine.txt"
 
 # What runs for every operation. Public functions stay in files that are not compiled: mypyc drops their docstrings.
 MODULES = (
+    "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",
     "rushlight.core.modes",
     "rushlight.core.node",
     "rushlight.core.primitive",
     "rushlight.core.storage",
+    "rushlight.core.strides",
     "rushlight.core.table",
     "rushlight.core.tensor",
     "rushlight.autograd.engine",

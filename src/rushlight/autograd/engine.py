@@ -18,8 +18,10 @@ from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
 from rushlight.core.modes import local, set_grad
 from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput, release_node, run_node
+from rushlight.core.storage import AutogradMeta
+from rushlight.core.strides import numpy_strides
 from rushlight.core.table import T
-from rushlight.core.tensor import AutogradMeta, TensorBase, is_tensor, make_alias, numpy_strides
+from rushlight.core.tensor import TensorBase, is_tensor, make_alias
 
 
 class Arriving:

@@ -16,8 +16,9 @@ from rushlight.base.dtypes import dtype
 from rushlight.base.shape import Shape
 from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local, set_grad
+from rushlight.core.storage import AutogradMeta
 from rushlight.core.table import T
-from rushlight.core.tensor import AutogradMeta, TensorBase, make_alias
+from rushlight.core.tensor import TensorBase, make_alias
 
 if TYPE_CHECKING:
     from rushlight.core.primitive import Primitive
