@@ -27,18 +27,29 @@ MANIFEST = "rushlight/_engine.txt"
 
 # What runs for every operation. Public functions stay in files that are not compiled: mypyc drops their docstrings.
 MODULES = (
+    "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",
     "rushlight.core.modes",
     "rushlight.core.node",
     "rushlight.core.primitive",
     "rushlight.core.storage",
+    "rushlight.core.strides",
     "rushlight.core.table",
     "rushlight.core.tensor",
     "rushlight.autograd.engine",
+    "rushlight.autograd.roots",
+    "rushlight.ops.activation",
+    "rushlight.ops.affine",
     "rushlight.ops.arithmetic_rules",
     "rushlight.ops.common",
+    "rushlight.ops.foreach",
+    "rushlight.ops.matmul_rules",
+    "rushlight.ops.nll_loss",
     "rushlight.ops.power_rules",
+    "rushlight.ops.reduce_rules",
+    "rushlight.ops.softmax_rules",
+    "rushlight.ops.view_rules",
 )
 
 

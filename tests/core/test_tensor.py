@@ -10,8 +10,9 @@ import pytest
 
 import rushlight as rl
 from rushlight.base.device import CPU
+from rushlight.core.strides import numpy_strides
 from rushlight.core.table import FUNCTIONS, OPERATORS, Operator, T, fill
-from rushlight.core.tensor import TensorBase, alias_array, array_of, attach, is_tensor, make_alias, numpy_strides, wrap
+from rushlight.core.tensor import TensorBase, alias_array, array_of, attach, is_tensor, make_alias, wrap
 
 torch = pytest.importorskip("torch", reason="parity tests need torch")
 

@@ -18,8 +18,10 @@ from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
 from rushlight.core.modes import local, set_grad
 from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput, release_node, run_node
+from rushlight.core.storage import AutogradMeta
+from rushlight.core.strides import numpy_strides
 from rushlight.core.table import T
-from rushlight.core.tensor import TensorBase, is_tensor, numpy_strides
+from rushlight.core.tensor import TensorBase, is_tensor, make_alias
 
 
 class Arriving:
@@ -244,7 +246,7 @@ def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
         g = g.to(meta.dtype)
     if g._shape != meta.shape:
         try:
-            g = g.sum_to_size(meta.shape)
+            g = T.sum_to(g, meta.shape)
         except RuntimeError:
             raise RuntimeError(
                 f"{source}invalid gradient at index {i} - got {list(g._shape)} but expected shape compatible with "
@@ -264,8 +266,6 @@ def ownership(node: Node, found: tuple[Any, ...], box: Arriving, watched: bool) 
 
 def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], box: Arriving) -> bool:
     """Whether the memory of the result number `place` is no other result's, no saved value's and nobody else's who sent it."""
-    if g._view is not None:
-        return False
     storage = g._storage
     other: TensorBase | None
     for i, other in enumerate(found):
@@ -285,17 +285,22 @@ def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], box:
     return True
 
 
-def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) -> None:
+def accumulate(node: AccumulateGrad, g: TensorBase | None, owned: bool, create_graph: bool) -> None:
     """Add `g` to the leaf's `.grad`; the first one is kept without a copy when the engine owns it."""
     leaf = node.variable
     if node.pre_hooks:
         g, owned = run_pre_hooks(node, (g,))[0], False
-    meta = leaf.autograd_meta()
+    meta = leaf._meta
+    if meta is None:
+        meta = leaf._meta = AutogradMeta()
     have = meta.grad
     if g is None:
         pass
     elif have is None:
-        meta.grad = g if owned and not create_graph and same_layout(g, leaf) else T.clone_like(g, leaf)
+        if owned and not create_graph and same_layout(g, leaf):
+            meta.grad = g if g._view is None else make_alias(g)
+        else:
+            meta.grad = T.clone_like(g, leaf)
     elif create_graph:
         meta.grad = T.add.run(have, g)
     else:
@@ -309,11 +314,12 @@ def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) ->
         run_hooks(node, (), (g,))
 
 
-def same_layout(g: Any, leaf: Any) -> bool:
+def same_layout(g: TensorBase, leaf: TensorBase) -> bool:
     """Whether `g` lies in memory as its leaf reports to (a hidden layout is reported as row-major)."""
     if g._requires_grad:
         return False
-    a, b = g._array, leaf._array
+    a: Any = g._array
+    b: Any = leaf._array
     return bool(a.strides == b.strides if a is not None and b is not None else numpy_strides(g) == numpy_strides(leaf))
 
 

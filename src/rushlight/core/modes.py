@@ -68,7 +68,9 @@ def set_grad(enabled: bool) -> bool:
     before = local.grad
     if before != enabled:
         local.grad = enabled
-        refresh()
+        if local.plain:  # `refresh` in short: nothing else changed
+            local.way = IDLE if enabled else QUIET
+            local.counted = None if enabled else _Count()
     return before
 
 

@@ -16,6 +16,7 @@ from rushlight.base.dtypes import dtype
 from rushlight.base.shape import Shape
 from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local, set_grad
+from rushlight.core.storage import AutogradMeta
 from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase, make_alias
 
@@ -133,20 +134,7 @@ class Node:
 
     def start(self, op: Primitive | None, edges: tuple[Edge | None, ...], needs: tuple[bool, ...]) -> None:
         """Fill a fresh node; `describe` or `describe_all` has to follow."""
-        self.op = op
-        self.edges = edges
-        self.needs = needs
-        self.metas = None
-        self.saved = ()
-        self.versions = ()
-        self.sequence = _sequence.last = _sequence.last + 1
-        self.pre_hooks = None
-        self.hooks = None
-        self.tensor_hooks = None
-        self.retained = None
-        self.stand_in = None
-        self.notes = None
-        self.origin = None
+        fill_node(self, op, edges, needs)
 
     def describe(self, output: TensorBase) -> None:
         """Note what a cotangent of the only output must look like."""
@@ -209,41 +197,8 @@ class Node:
         return run_node(self, grads)
 
     def keep(self, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
-        """Remember what the operation saved, each tensor with its version (-1 for other values)."""
-        pack: Hooks | None = None
-        if STATE.busy and local.saved_hooks:
-            pack = local.saved_hooks[-1]
-        versions: list[int] = []
-        kept: list[Any] | None = None
-        tensors = False
-        for place, value in enumerate(saved):
-            if not isinstance(value, TensorBase):
-                versions.append(-1)
-                continue
-            tensors = True
-            version = value._storage.version
-            view = value._view
-            if view is not None and view.base is None:
-                raise RuntimeError(
-                    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
-                    f"computation tracked by autograd (here {self.name()}, a tensor of shape {list(value._shape)}). clone() it to "
-                    "get a normal tensor, or use no_grad() instead of inference_mode()."
-                )
-            output_nr = -1
-            for i, out in enumerate(outputs):
-                if out is value:
-                    output_nr = i
-            if pack is not None and not hasattr(value, "_number"):  # a hook could write into a cached constant
-                kept = list(saved) if kept is None else kept
-                kept[place] = pack_tensor(self, value, output_nr, pack)
-                version = -1
-            elif output_nr >= 0:
-                kept = list(saved) if kept is None else kept
-                kept[place] = SavedOutput(make_alias(value), output_nr)
-            versions.append(version)
-        self.saved = saved if kept is None else tuple(kept)
-        if tensors:
-            self.versions = tuple(versions)
+        """Remember what the operation saved, each tensor with its version."""
+        keep_saved(self, saved, outputs)
 
     def unpack(self) -> tuple[Any, ...]:
         """The saved values, checked to be what they were when they were saved."""
@@ -267,6 +222,62 @@ class GradientEdge(NamedTuple):
 
 
 # Functions, not methods: calls of methods of a class that may have interpreted subclasses are slow when compiled.
+
+
+def fill_node(node: Node, op: Primitive | None, edges: tuple[Edge | None, ...], needs: tuple[bool, ...]) -> None:
+    """Fill a fresh node but for the description of its outputs."""
+    node.op = op
+    node.edges = edges
+    node.needs = needs
+    node.metas = None
+    node.saved = ()
+    node.versions = ()
+    node.sequence = _sequence.last = _sequence.last + 1
+    node.pre_hooks = None
+    node.hooks = None
+    node.tensor_hooks = None
+    node.retained = None
+    node.stand_in = None
+    node.notes = None
+    node.origin = None
+
+
+def keep_saved(node: Node, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
+    """Remember what the operation saved, each tensor with its version (-1 for other values)."""
+    pack: Hooks | None = None
+    if STATE.busy and local.saved_hooks:
+        pack = local.saved_hooks[-1]
+    versions: list[int] = []
+    kept: list[Any] | None = None
+    tensors = False
+    for place, value in enumerate(saved):
+        if not isinstance(value, TensorBase):
+            versions.append(-1)
+            continue
+        tensors = True
+        version = value._storage.version
+        view = value._view
+        if view is not None and view.base is None:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+                f"computation tracked by autograd (here {node.name()}, a tensor of shape {list(value._shape)}). clone() it to "
+                "get a normal tensor, or use no_grad() instead of inference_mode()."
+            )
+        output_nr = -1
+        for i, out in enumerate(outputs):
+            if out is value:
+                output_nr = i
+        if pack is not None and not hasattr(value, "_number"):  # a hook could write into a cached constant
+            kept = list(saved) if kept is None else kept
+            kept[place] = pack_tensor(node, value, output_nr, pack)
+            version = -1
+        elif output_nr >= 0:
+            kept = list(saved) if kept is None else kept
+            kept[place] = SavedOutput(make_alias(value), output_nr)
+        versions.append(version)
+    node.saved = saved if kept is None else tuple(kept)
+    if tensors:
+        node.versions = tuple(versions)
 
 
 def run_node(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -299,7 +310,9 @@ def unpack_node(node: Node) -> tuple[Any, ...]:
                 raise RuntimeError(overwritten_message(node, alias, version))
             values = list(saved) if values is None else values
             owner, nr = (node, value.output_nr) if node.stand_in is None else (node.stand_in, 0)
-            values[place] = alias.with_history(owner, nr)
+            restored: TensorBase = make_alias(alias)
+            restored._grad_fn, restored._output_nr, restored._requires_grad = owner, nr, True
+            values[place] = restored
         elif isinstance(value, Packed):
             values = list(saved) if values is None else values
             values[place] = unpack_tensor(value)
@@ -389,14 +402,18 @@ _accumulate_class: Final[Any] = node_class("AccumulateGrad", AccumulateGrad)
 
 def accumulate_node(leaf: TensorBase) -> Node:
     """The AccumulateGrad node of a leaf, one as long as some graph holds it."""
-    meta = leaf.autograd_meta()
+    meta = leaf._meta
+    if meta is None:
+        meta = leaf._meta = AutogradMeta()
     if meta.accumulator is not None:
         found = meta.accumulator()
         if found is not None:
             return found
     made = cast(AccumulateGrad, Node.__new__(_accumulate_class))
-    made.start(None, (), ())
-    made.describe(leaf)
+    fill_node(made, None, (), ())
+    made._shape = leaf._shape
+    made._dtype = leaf._dtype
+    made._device = leaf._device
     made.variable = leaf
     meta.accumulator = weakref.ref(made)
     return made

@@ -15,11 +15,11 @@ from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
 from rushlight.base.dtypes import FLOATING, dtype, get_default_dtype, result_dtype
 from rushlight.core.modes import STATE, local
-from rushlight.core.node import Meta, Node, edge_of, node_class
+from rushlight.core.node import Meta, Node, edge_of, fill_node, keep_saved, node_class
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
 from rushlight.core.table import T
-from rushlight.core.tensor import PUBLIC, TensorBase, alias_array, array_of, wrap, wrap_hidden, wrap_view
+from rushlight.core.tensor import PUBLIC, TensorBase, alias_array, array_of, wrap, wrap_hidden, wrap_like, wrap_view
 from rushlight.core.thread_local import IDLE, SLOW
 
 # How `apply` treats the dtypes of the inputs from `promote_from` on.
@@ -35,13 +35,13 @@ PLAIN: Final[set[type]] = {Tensor}
 class Kind:
     """What `apply` reads of an operation's class, gathered in one object; `op.kind` is it."""
 
-    __slots__ = ("promotion", "outputs", "differentiable", "keeps_layout", "node_class")
+    __slots__ = ("promotion", "outputs", "differentiable", "elementwise", "node_class")
 
     def __init__(self, operation: Any) -> None:
         self.promotion: int = operation.promotion
         self.outputs: int = operation.outputs
         self.differentiable: bool = operation.differentiable
-        self.keeps_layout: bool = operation.keeps_layout
+        self.elementwise: bool = operation.elementwise
         name = operation.node_name or "".join(part.capitalize() for part in operation.name.split("_")) + "Backward0"
         self.node_class: Any = node_class(name)
 
@@ -88,6 +88,8 @@ class Primitive:
     linear: ClassVar[bool] = False  # the tangent is the operation itself on the tangents
     keeps_layout: ClassVar[bool] = False  # it hands its arrays to kernels as they are, so they may be HiddenArrays
     mixed_devices: ClassVar[bool] = False  # indices may live on the CPU
+    # Element by element, in the inputs' common dtype: the result's shape and dtype are known without asking its array.
+    elementwise: ClassVar[bool] = False
     reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
     # The function of the public surface this operation stands for: what `__torch_function__` receives.
     public: ClassVar[Callable[..., Any] | None] = None
@@ -151,7 +153,11 @@ def apply1(op: Primitive, a: TensorBase) -> Any:
         x = kernels_for(a._device).cast(x, get_default_dtype().np)
     where = a._device
     y = op.forward(where.kernels or kernels_for(where), x)
-    out: TensorBase = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
+    out: TensorBase
+    if kind.elementwise and a._array is x and type(y) is not HiddenArray:
+        out = wrap_like(y, a)
+    else:
+        out = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
     if record and kind.differentiable and out._dtype.category >= FLOATING:
         record_node(op, (a,), out)
     return out
@@ -183,7 +189,13 @@ def apply2(op: Primitive, a: TensorBase, b: TensorBase) -> Any:
     if kind.promotion and (a._dtype is not b._dtype or kind.promotion == COMMON_FLOAT):
         x, y = promoted(op, k, (a, b), [x, y])
     z = op.forward(k, x, y)
-    out: TensorBase = wrap(z, where) if type(z) is not HiddenArray else wrap_hidden(z, where)
+    out: TensorBase
+    if type(z) is HiddenArray:
+        out = wrap_hidden(z, where)
+    elif kind.elementwise and a._array is x and a._device is where and (a._shape == b._shape or not b._shape):
+        out = wrap_like(z, a)
+    else:
+        out = wrap(z, where)
     if record and kind.differentiable and out._dtype.category >= FLOATING:
         record_node(op, (a, b), out)
     return out
@@ -318,22 +330,28 @@ def start_node(op: Primitive, inputs: tuple[TensorBase, ...]) -> Node:
     node: Node = Node.__new__(kind.node_class)
     if len(inputs) == 2:
         a, b = edge_of(inputs[0]), edge_of(inputs[1])
-        node.start(op if a is not None or b is not None else UNCONNECTED, (a, b), (a is not None, b is not None))
+        needed = a is not None or b is not None
+        fill_node(node, op if needed else UNCONNECTED, (a, b), (a is not None, b is not None))
+    elif len(inputs) == 1:
+        a = edge_of(inputs[0])
+        fill_node(node, op if a is not None else UNCONNECTED, (a,), (a is not None,))
     else:
         edges = tuple([edge_of(t) for t in inputs])
         needs = tuple([edge is not None for edge in edges])
-        node.start(op if True in needs else UNCONNECTED, edges, needs)
+        fill_node(node, op if True in needs else UNCONNECTED, edges, needs)
     return node
 
 
 def record_node(op: Primitive, inputs: tuple[TensorBase, ...], out: TensorBase) -> None:
     """Make the node of an operation with one output."""
     node = start_node(op, inputs)
-    node.describe(out)
+    node._shape = out._shape
+    node._dtype = out._dtype
+    node._device = out._device
     if node.op is op:
         saved = op.save(inputs, out, node.needs)
         if saved:
-            node.keep(saved, (out,))
+            keep_saved(node, saved, (out,))
     out._grad_fn = node
     out._output_nr = 0
     out._requires_grad = True
@@ -342,11 +360,11 @@ def record_node(op: Primitive, inputs: tuple[TensorBase, ...], out: TensorBase) 
 def record_nodes(op: Primitive, inputs: tuple[TensorBase, ...], outs: tuple[TensorBase, ...]) -> None:
     """Make the node of an operation with several outputs."""
     node = start_node(op, inputs)
-    node.describe_all(tuple([Meta(out._shape, out._dtype, out._device) for out in outs]))
+    node.metas = tuple([Meta(out._shape, out._dtype, out._device) for out in outs])
     if node.op is op:
         saved = op.save(inputs, outs, node.needs)
         if saved:
-            node.keep(saved, outs)
+            keep_saved(node, saved, outs)
     for i, out in enumerate(outs):
         if out._dtype.category >= FLOATING:
             out._grad_fn = node

@@ -84,6 +84,7 @@ class Table:
     detach: Callable[..., Any]
     refresh_view: Callable[[Any], None]
     clone_like: Callable[..., Any]
+    sum_to: Callable[..., Any]
     check_anomaly: Callable[..., None]
     report_anomaly: Callable[..., None]
     remember_node: Callable[..., None]
@@ -96,7 +97,7 @@ OPERATORS: Final = frozenset(
     irshift""".split()
 )
 FUNCTIONS: Final = frozenset(
-    """neg abs invert conj getitem setitem detach refresh_view clone_like check_anomaly report_anomaly remember_node""".split()
+    """neg abs invert conj getitem setitem detach refresh_view clone_like sum_to check_anomaly report_anomaly remember_node""".split()
 )
 
 

@@ -8,51 +8,26 @@ Operators call the table `T`, which ops/ fills; every other method is attached b
 from __future__ import annotations
 
 import warnings
-import weakref
 from math import prod
-from types import BuiltinFunctionType, MethodType
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
 from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, FROM_NUMPY, dtype
-from rushlight.base.shape import Shape, Size, contiguous_strides
-from rushlight.core.hooks import HookDict
+from rushlight.base.shape import Shape, Size
+from rushlight.core.binding import BoundFunction
 from rushlight.core.modes import local
-from rushlight.core.storage import Array, Storage, View
+from rushlight.core.storage import Array, AutogradMeta, Storage, View
 from rushlight.core.table import T
 
 if TYPE_CHECKING:
     from rushlight.core.node import Node
 
 
-class AutogradMeta:
-    """What only some tensors have: a gradient, hooks, a name."""
-
-    __slots__ = ("grad", "accumulator", "hooks", "post_hooks", "retains_grad", "name", "reshaped")
-
-    def __init__(self) -> None:
-        self.grad: Any = None
-        self.accumulator: weakref.ref[Node] | None = None
-        self.hooks: HookDict | None = None
-        self.post_hooks: HookDict | None = None
-        self.retains_grad = False
-        self.name: str | None = None
-        self.reshaped = 0  # the version at which the tensor took another shape in place: recipes of older views are void
-
-
 SLOTS: Final = (
-    "_array",
-    "_shape",
-    "_dtype",
-    "_device",
-    "_storage",
-    "_requires_grad",
-    "_grad_fn",
-    "_output_nr",
-    "_meta",
-    "_view",
-)
+    "_array", "_shape", "_dtype", "_device", "_storage", "_requires_grad", "_grad_fn", "_output_nr", "_meta", "_view",
+)  # fmt: skip
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -102,7 +77,6 @@ class TensorBase:
         return len(self._shape)
 
     def ndimension(self) -> int:
-        """The number of dimensions."""
         return len(self._shape)
 
     def numel(self) -> int:
@@ -110,7 +84,6 @@ class TensorBase:
         return prod(self._shape)
 
     def nelement(self) -> int:
-        """The number of elements."""
         return prod(self._shape)
 
     def size(self, dim: int | None = None) -> Any:
@@ -502,61 +475,47 @@ class _Public:
 PUBLIC: Final = _Public()
 
 
-def wrap(array: Any, where: device) -> Any:
-    """A new tensor without history on `array`, which the tensor owns from now on."""
+def new_tensor(array: Any, shape: Shape, of: dtype, where: device, storage: Storage) -> Any:
+    """A tensor of the public class without history."""
     t: TensorBase = TensorBase.__new__(PUBLIC.cls)
     t._array = array
-    t._shape = array.shape
-    t._dtype = FROM_NUMPY[array.dtype]
+    t._shape = shape
+    t._dtype = of
     t._device = where
-    t._storage = Storage()
+    t._storage = storage
     t._requires_grad = False
     t._grad_fn = None
     t._output_nr = 0
     t._meta = None
     t._view = None
     return t
+
+
+def wrap(array: Any, where: device) -> Any:
+    """A new tensor without history on `array`, which the tensor owns from now on."""
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], where, Storage())
+
+
+def wrap_like(array: Any, like: TensorBase) -> Any:
+    """`wrap` for an array known to have the shape, dtype and device of the tensor `like`."""
+    return new_tensor(array, like._shape, like._dtype, like._device, Storage())
 
 
 def wrap_view(array: Any, of: TensorBase) -> Any:
     """A new tensor without history on `array`, which lies in the memory of the tensor `of`."""
-    t: TensorBase = TensorBase.__new__(PUBLIC.cls)
-    t._array = array
-    t._shape = array.shape
-    t._dtype = FROM_NUMPY[array.dtype]
-    t._device = of._device
-    t._storage = of._storage
-    t._requires_grad = False
-    t._grad_fn = None
-    t._output_nr = 0
-    t._meta = None
-    t._view = None
-    return t
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], of._device, of._storage)
 
 
 def wrap_hidden(hidden: Any, where: device) -> Any:
     """A new tensor whose storage keeps `hidden` (a HiddenArray) in its own layout."""
-    t: TensorBase = wrap(hidden.array, where)
-    t._shape = hidden.shape
-    t._storage.hidden = hidden
-    t._array = None
-    return t
+    storage = Storage()
+    storage.hidden = hidden
+    return new_tensor(None, hidden.shape, FROM_NUMPY[hidden.dtype], where, storage)
 
 
 def make_alias(source: TensorBase) -> Any:
     """A tensor without history on the storage of `source`, hidden layout included."""
-    t: TensorBase = TensorBase.__new__(PUBLIC.cls)
-    t._array = source._array
-    t._shape = source._shape
-    t._dtype = source._dtype
-    t._device = source._device
-    t._storage = source._storage
-    t._requires_grad = False
-    t._grad_fn = None
-    t._output_nr = 0
-    t._meta = None
-    t._view = None
-    return t
+    return new_tensor(source._array, source._shape, source._dtype, source._device, source._storage)
 
 
 def array_of(t: TensorBase) -> Array:
@@ -578,18 +537,6 @@ def alias_array(t: TensorBase) -> Array:
     return array
 
 
-class BoundFunction:
-    """Lets a compiled function be a method: it does not bind `self` by itself, as a Python function does."""
-
-    __slots__ = ("function",)
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self.function if instance is None else MethodType(self.function, instance)
-
-
 def attach(name: str, value: Any) -> None:
     """Give every tensor the method or property `name`."""
     setattr(PUBLIC.cls, name, BoundFunction(value) if isinstance(value, BuiltinFunctionType) else value)
@@ -598,16 +545,3 @@ def attach(name: str, value: Any) -> None:
 def is_tensor(value: Any) -> bool:
     """Whether `value` is a tensor."""
     return isinstance(value, TensorBase)
-
-
-def numpy_strides(t: TensorBase) -> Shape:
-    """The strides in elements as torch reports them."""
-    array = t._array
-    if array is None:
-        storage = t._storage
-        array = storage.relaid
-        if array is None:
-            assert storage.hidden is not None
-            return contiguous_strides(t._shape)
-    size = t._dtype.itemsize
-    return tuple(s // size for s in array.strides)

@@ -82,6 +82,7 @@ class Activation(Unary):
 class ThresholdBackward(StepBackward):
     __slots__ = ()
     name = "threshold_backward"
+    elementwise = True
 
 
 class LeakyReluBackward(StepBackward):
@@ -179,6 +180,7 @@ class LogSigmoidBackward(Backward):
 class Relu(Activation):
     __slots__ = ()
     name = "relu"
+    elementwise = True
     saves_output = True
 
     def backward(self) -> Backward:

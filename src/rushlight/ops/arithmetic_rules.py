@@ -17,13 +17,14 @@ class Add(Binary):
 
     __slots__ = ("alpha",)
     name = "add"
+    elementwise = True
     linear = True
 
     def __init__(self, alpha: Any = 1) -> None:
         self.alpha = alpha
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        a, b = arrays
+        a, b = arrays[0], arrays[1]
         return k.add(a, b) if self.alpha == 1 else k.add(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -41,13 +42,14 @@ class Sub(Binary):
 
     __slots__ = ("alpha",)
     name = "sub"
+    elementwise = True
     linear = True
 
     def __init__(self, alpha: Any = 1) -> None:
         self.alpha = alpha
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        a, b = arrays
+        a, b = arrays[0], arrays[1]
         return k.sub(a, b) if self.alpha == 1 else k.sub(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
@@ -90,6 +92,10 @@ class Mul(Binary):
 
     __slots__ = ()
     name = "mul"
+    elementwise = True
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.mul(arrays[0], arrays[1])
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[0] if needs[1] else None, inputs[1] if needs[0] else None)
@@ -104,6 +110,7 @@ class Div(Binary):
 
     __slots__ = ()
     name = "div"
+    elementwise = True
     promotion = COMMON_FLOAT
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -201,6 +208,7 @@ class Neg(Unary):
 
     __slots__ = ()
     name = "neg"
+    elementwise = True
     promotion = 0
     linear = True
 

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight.backends.registry import kernels_for
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import CPU, device
-from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
+from rushlight.base.dtypes import FLOATING, INTEGER, can_cast, dtype, from_numpy_dtype, with_scalar
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
@@ -20,24 +20,47 @@ from rushlight.core.tensor import TensorBase, array_of, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
-# Zero-dim tensors that stand for Python scalars, keyed by (type, value, dtype, device). Never handed to a user.
-_constants: dict[Any, Any] = {}
+class _Constants:
+    """Zero-dim tensors that stand for Python scalars, by (value, dtype, device) for each type of scalar. No user is handed one."""
+
+    __slots__ = ("floats", "others")
+
+    def __init__(self) -> None:
+        self.floats: dict[tuple[float, dtype, device], TensorBase] = {}
+        self.others: dict[tuple[Any, Any, dtype, device], TensorBase] = {}
+
+
+_constants: Final = _Constants()
 _MOST_CONSTANTS: Final = 4096
 
 
 def constant(value: Any, of: dtype, where: device) -> Any:
     """A zero-dim tensor holding a Python scalar, cached. Integers wrap as in torch; never write into it."""
+    if type(value) is float:
+        found = _constants.floats.get((value, of, where))
+        if found is not None and (value or math.copysign(1.0, value) > 0):
+            return found
+        made: TensorBase = new_constant(value, of, where)
+        if value or math.copysign(1.0, value) > 0:
+            if len(_constants.floats) >= _MOST_CONSTANTS:
+                _constants.floats.clear()
+            _constants.floats[(value, of, where)] = made
+        return made
     key = (type(value), value, of, where)
-    found = _constants.get(key)
-    if found is not None and (value or type(value) is not float or math.copysign(1.0, value) > 0):
-        return found
-    found = wrap(scalar_array(value, of), where)
-    found._number = value  # what `__torch_function__` is shown
-    if len(_constants) >= _MOST_CONSTANTS:
-        _constants.clear()
-    if value or type(value) is not float or math.copysign(1.0, value) > 0:
-        _constants[key] = found
+    found = _constants.others.get(key)
+    if found is None:
+        found = new_constant(value, of, where)
+        if len(_constants.others) >= _MOST_CONSTANTS:
+            _constants.others.clear()
+        _constants.others[key] = found
     return found
+
+
+def new_constant(value: Any, of: dtype, where: device) -> Any:
+    """A fresh one."""
+    made: Any = wrap(scalar_array(value, of), where)
+    made._number = value  # what `__torch_function__` is shown
+    return made
 
 
 def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
@@ -57,8 +80,11 @@ def operand(value: Any, like: TensorBase) -> Any:
     """
     if isinstance(value, TensorBase):
         return value
+    of = like._dtype
+    if (type(value) is float and of.category >= FLOATING) or (type(value) is int and of.category >= INTEGER):
+        return constant(value, of, like._device)
     if isinstance(value, Number):
-        return constant(value, with_scalar(like._dtype, value), like._device)
+        return constant(value, with_scalar(of, value), like._device)
     if isinstance(value, np.ndarray):
         from_numpy_dtype(value.dtype)
         return wrap(value, CPU)
