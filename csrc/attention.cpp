@@ -154,15 +154,16 @@ void product(const float* a, int64_t a_row, int64_t a_step, int64_t rows, const 
   }
 }
 
-// A matrix as the right operand of `product`: as it lies where its columns fill whole vectors, packed otherwise.
+// A matrix whose rows are read again and again: where it lies if they are dense and fill whole vectors, else copied so. (Rows
+// far apart, above all by powers of two, push one another out of the cache.)
 struct Panel {
   const float* data;
   int64_t stride;
 
   Panel(const float* matrix, int64_t row, int64_t rows, int64_t columns, float* room) {
-    data = columns % L ? room : matrix;
-    stride = columns % L ? panel_width<float>(columns) : row;
-    for (int64_t i = 0; columns % L && i < rows; i++) {
+    stride = panel_width<float>(columns);
+    data = row == stride && columns == stride ? matrix : room;
+    for (int64_t i = 0; data == room && i < rows; i++) {
       std::copy(matrix + i * row, matrix + i * row + columns, room + i * stride);
       std::fill(room + i * stride + columns, room + (i + 1) * stride, 0.0f);
     }
@@ -266,7 +267,9 @@ void soften(const Block& block, float* scores, float* top, float* total, float* 
   }
 }
 
-int64_t forward_room(const Problem& problem) { return block_queries * (problem.size + problem.value_size + 3 * block_keys + 2); }
+int64_t forward_room(const Problem& problem) {
+  return block_queries * (problem.size + problem.value_size + 3 * block_keys + 2) + block_keys * panel_width<float>(problem.value_size);
+}
 
 // The result and the log-sum-exp of a block of queries.
 void forward_block(const Problem& problem, Block block, const Matrices& out, float* logsumexp, float* room) {
@@ -276,6 +279,7 @@ void forward_block(const Problem& problem, Block block, const Matrices& out, flo
   float* const top = scores + block_keys * block_queries;
   float* const total = top + block_queries;
   float* const mask_room = total + block_queries;
+  float* const value_room = mask_room + 2 * block_keys * block_queries;
   std::memset(sums, 0, size_t(problem.value_size * block_queries) * sizeof(float));
   std::fill(top, top + block_queries, -infinity);
   std::fill(total, total + block_queries, 0.0f);
@@ -286,7 +290,8 @@ void forward_block(const Problem& problem, Block block, const Matrices& out, flo
     block.keys = std::min(block_keys, seen - block.key);
     block_scores(problem, block, turned, scores, mask_room);
     soften(block, scores, top, total, sums, problem.value_size);
-    product(values + block.key * problem.v.stride[2], 1, problem.v.stride[2], problem.value_size, scores, block_queries, block.width(),
+    const Panel panel(values + block.key * problem.v.stride[2], problem.v.stride[2], block.keys, problem.value_size, value_room);
+    product(panel.data, 1, panel.stride, problem.value_size, scores, block_queries, block.width(),
             block.keys, sums, block_queries, {.accumulate = true});
   }
   for (int64_t i = 0; i < block.width(); i += L) {
