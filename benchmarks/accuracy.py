@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.report import EAGER, OURS, columns, ratio_text
 from benchmarks.side import Worker
 
 LIMIT = 3.0  # times torch's own error
+TIMEOUT = 1800.0  # a network in float64, several times
 ROUNDING = 2.0**-25  # relative error of a float32 that is rounded once: a lucky torch is not held to less
 
 
-def compare(cases: Sequence[str], libraries: Sequence[str], threads: int) -> dict[str, dict[str, dict[str, Any]]]:
+def compare(
+    cases: Sequence[str], libraries: Sequence[str], threads: int, progress: Callable[[str], None]
+) -> dict[str, dict[str, dict[str, Any]]]:
     """case -> library -> {"output": rms relative error, "gradients": the same over all gradients}, or why not."""
-    workers = {library: Worker(library, threads) for library in libraries}
+    workers = {library: Worker(library, threads, timeout=TIMEOUT) for library in libraries}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     try:
-        return {
-            case: {library: worker.ask({"case": case, "accuracy": True}) for library, worker in workers.items()}
-            for case in cases
-        }
+        for i, case in enumerate(cases):
+            progress(f"accuracy {i + 1}/{len(cases)} {case}")
+            found[case] = {name: worker.ask({"case": case, "accuracy": True}) for name, worker in workers.items()}
+        return found
     finally:
+        progress("")
         for worker in workers.values():
             worker.close()
 

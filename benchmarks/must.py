@@ -79,6 +79,8 @@ def verdict(goal: Goal, rows: Sequence[Row], bandwidth: float) -> tuple[list[str
         outcome = f"MISS {len(missed)} of {len(chosen)}"
     if chosen and not measured:
         outcome = f"MISS ({chosen[0].note or 'torch was not measured'})"
+    if any(row.marked for row in chosen):
+        outcome += ", but not on an idle machine"
     aim = "" if goal.aim is None else f"{goal.aim:g}"
     return [goal.work, " / ".join(numbers) or "-", f"{goal.limit:g}", aim, outcome], missed
 
@@ -95,6 +97,6 @@ def table(rows: Iterable[Row], bandwidth: float) -> str:
     if operations:
         operations.sort(key=lambda row: -(row.ratio() or float("inf")))
         details = [[f"  {row.case}", ratio_text(row.ratio()), speed_text(row), row.note] for row in operations]
-        text += "\n\nsingle operations that miss, and GB/s (rushlight / torch) where memory bounds them:\n"
+        text += "\n\nsingle operations that miss, and GB/s (rushlight / torch) of large ones:\n"
         text += columns(details)
     return text

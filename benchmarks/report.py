@@ -102,6 +102,9 @@ def ratio_text(ratio: float | None) -> str:
 
 
 def speed_text(row: Row) -> str:
+    """GB/s of rushlight / torch, for large tensors only: smaller ones live in caches."""
+    if "/large/" not in row.case:
+        return ""
     speeds = [row.speed(side) for side in (OURS, EAGER)]
     return " / ".join("-" if s is None else f"{s / 1e9:.1f}" for s in speeds) if any(speeds) else ""
 
@@ -129,7 +132,7 @@ def table(rows: Iterable[Row]) -> str:
         line = [row.case, *(shown(row.median(side), row.unit) for side in (OURS, EAGER)), ratio_text(row.ratio())]
         line += [variant, ratio_text(row.ratio(best))]
         line += [shown(row.median(JAX), row.unit), ratio_text(row.ratio(JAX))] if jax else []
-        line += [speed_text(row) if "/large/" in row.case else "", row.note]
+        line += [speed_text(row), row.note]
         lines.append(line)
     return columns(lines)
 

@@ -110,13 +110,17 @@ template <class T>
 void run_forward(const Geometry& shape, const Array& x, const Array& w, const T* bias, T* y) {
   const Maps<T> to = dense_maps(y, shape.out, shape.outputs);
   Geometry merged;
-  if (merge_taps(shape, merged)) {
+  const bool narrow = narrow_suits(shape, Pass::forward);
+  if (!narrow && merge_taps(shape, merged)) {
     const Operand<T> operand(x, shape, shape.in, shape.channels, shape.padding[2]);
     return direct_forward(merged, operand.maps, w.as<const T>(), bias, to);
   }
   const Operand<T> operand(x, shape, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_forward(shape, operand.maps, w.as<const T>(), bias, to);
+  if (narrow) return narrow_forward(shape, operand.maps, w.as<const T>(), bias, to);
+  if (channelwise_suits(shape, Pass::forward)) return channelwise_forward(shape, operand.maps, w.as<const T>(), bias, to);
+  if (small_suits(shape)) return small_forward(shape, operand.maps, w.as<const T>(), bias, to);
   direct_forward(shape, operand.maps, w.as<const T>(), bias, to);
 }
 
@@ -126,6 +130,9 @@ void run_grad_input(const Geometry& shape, const Array& g, const Array& w, T* gx
   const Maps<T> to = dense_maps(gx, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_backward(shape, operand.maps, w.as<const T>(), to);
+  if (narrow_suits(shape, Pass::grad_input)) return narrow_backward(shape, operand.maps, w.as<const T>(), to);
+  if (channelwise_suits(shape, Pass::grad_input)) return channelwise_backward(shape, operand.maps, w.as<const T>(), to);
+  if (small_suits(shape)) return small_backward(shape, operand.maps, w.as<const T>(), to);
   direct_backward(shape, operand.maps, w.as<const T>(), to);
 }
 
@@ -140,6 +147,8 @@ void run_grad_weight(const Geometry& shape, const Array& g, const Array& x, T* g
   const Operand<T> operand(x, shape, shape.in, shape.channels);
   if constexpr (sizeof(T) == 4)
     if (winograd_suits(shape)) return winograd_weight(shape, cotangent.maps, operand.maps, gw);
+  if (channelwise_suits(shape, Pass::grad_weight)) return channelwise_weight(shape, cotangent.maps, operand.maps, gw);
+  if (small_suits(shape)) return small_weight(shape, cotangent.maps, operand.maps, gw);
   direct_weight(shape, cotangent.maps, operand.maps, gw);
 }
 
@@ -239,5 +248,20 @@ const Family family("conv", {
                                 {"conv_grad_weight", "g x weight_shape stride padding dilation groups", conv_grad_weight},
                             });
 
+PyObject* python_set_winograd(PyObject*, PyObject* on) {
+  const int wanted = PyObject_IsTrue(on);
+  if (wanted < 0) return nullptr;
+  set_winograd(wanted == 1);
+  Py_RETURN_NONE;
+}
+
+PyObject* python_winograd(PyObject*, PyObject*) { return PyBool_FromLong(winograd_enabled()); }
+
 }  // namespace
+
+PyMethodDef methods[] = {
+    {"set_winograd", python_set_winograd, METH_O, "Whether 3 x 3 convolutions may use Winograd's method."},
+    {"winograd", python_winograd, METH_NOARGS, "Whether 3 x 3 convolutions may use Winograd's method."},
+    {nullptr, nullptr, 0, nullptr}};
+
 }  // namespace rushlight::conv

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "array.h"
+#include "parallel.h"
 
 namespace rushlight::conv {
 
@@ -48,6 +49,9 @@ Maps<T> dense_maps(T* data, const int64_t (&size)[3], int64_t channels) {
   return maps;
 }
 
+// Python functions of the module: set_winograd(on), winograd() -> bool.
+extern PyMethodDef methods[];
+
 // Memory for the length of one call, from the pool where it is large. Made and freed while the GIL is held.
 class Buffer {
  public:
@@ -64,6 +68,13 @@ class Buffer {
   PyObject* block_ = nullptr;
   void* memory_ = nullptr;
 };
+
+// Runs body(task) for all tasks, on one thread where `work` (multiply-adds) is not worth waking others.
+template <class F>
+void run_tasks(int64_t tasks, double work, F&& body) {
+  if (work >= 200e3) return parallel(tasks, body);
+  for (int64_t task = 0; task < tasks; task++) body(task);
+}
 
 // ---- Layouts (conv_layout.cpp) ----
 
@@ -82,9 +93,9 @@ template <class T>
 void pack_backward(const T* w, const T* end, int64_t depth, int64_t taps, int64_t first, int64_t count, int64_t c0, int64_t columns, T* packed);
 
 // The gradient of a group's weight [outputs][depth][taps] for outputs o0 .. o0 + columns, from `parts` sums that lie
-// `part` apart, each [taps * depth][width] (row t * depth + c), added in order.
+// `part` apart, each [taps * depth][width] (row t * depth + c), added in order. Rows of `gw` lie `pitch` apart.
 template <class T>
-void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw);
+void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw, int64_t pitch);
 
 // ---- Methods; all accept any geometry they name ----
 
@@ -97,5 +108,31 @@ void direct_backward(const Geometry& shape, const Maps<const T>& g, const T* w, 
 // Direct (conv_weight.cpp): any geometry, merged ones too.
 template <class T>
 void direct_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
+
+// Few output positions (conv_small.cpp): what small_suits accepts. The result's maps are dense.
+bool small_suits(const Geometry& shape);
+template <class T>
+void small_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void small_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+template <class T>
+void small_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
+
+// Few channels in the result (conv_narrow.cpp): what narrow_suits accepts. The result's maps are dense.
+enum class Pass { forward, grad_input, grad_weight };
+bool narrow_suits(const Geometry& shape, Pass pass);
+template <class T>
+void narrow_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void narrow_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+
+// Groups of few channels, depthwise above all (depthwise.cpp): what channelwise_suits accepts. Maps are dense.
+bool channelwise_suits(const Geometry& shape, Pass pass);
+template <class T>
+void channelwise_forward(const Geometry& shape, const Maps<const T>& x, const T* w, const T* bias, const Maps<T>& y);
+template <class T>
+void channelwise_backward(const Geometry& shape, const Maps<const T>& g, const T* w, const Maps<T>& gx);
+template <class T>
+void channelwise_weight(const Geometry& shape, const Maps<const T>& g, const Maps<const T>& x, T* gw);
 
 }  // namespace rushlight::conv

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "conv.h"
+#include "conv_lattice.h"
 #include "microkernel.h"
 #include "parallel.h"
 
@@ -21,100 +22,6 @@ namespace {
 
 constexpr int64_t panel_rows = 2048, most_depth = 4096;
 alignas(64) const double zero_bytes[most_depth] = {};
-
-// One dimension of a lattice: position q of `count` of the result lies at first + q * spacing and takes its taps from
-// source positions q * step + offset[i], of which only those in [0, limit) exist.
-struct Axis {
-  int64_t first = 0, spacing = 1, count = 0, step = 1, limit = 0;
-  std::vector<int64_t> tap, offset;
-
-  bool meets(int64_t q, size_t i) const { return uint64_t(q * step + offset[i]) < uint64_t(limit); }
-  bool meets_all(int64_t q) const {
-    return offset.empty() || (q * step + offset.front() >= 0 && q * step + offset.back() >= 0 && q * step + offset.front() < limit &&
-                              q * step + offset.back() < limit);
-  }
-  // Pairs of a position and a tap that exist.
-  int64_t met() const {
-    int64_t found = 0;
-    for (int64_t q = 0; q < count; q++)
-      for (size_t i = 0; i < offset.size(); i++) found += meets(q, i);
-    return found;
-  }
-};
-
-// Positions of the result that the same taps meet.
-struct Lattice {
-  Axis axis[3];
-  struct At {
-    int64_t tap;
-    size_t along[3];
-    int64_t offset;  // of the source pixel, in elements
-  };
-  std::vector<At> taps;
-  bool pixels_first = false;  // tiles are one pixel of several images
-
-  int64_t positions() const { return axis[0].count * axis[1].count * axis[2].count; }
-};
-
-Axis forward_axis(const Geometry& shape, int i) {
-  Axis axis;
-  axis.count = shape.out[i];
-  axis.step = shape.stride[i];
-  axis.limit = shape.in[i];
-  for (int64_t k = 0; k < shape.kernel[i]; k++) {
-    axis.tap.push_back(k);
-    axis.offset.push_back(k * shape.dilation[i] - shape.padding[i]);
-  }
-  return axis;
-}
-
-Axis backward_axis(const Geometry& shape, int i, int64_t residue) {
-  Axis axis;
-  axis.first = residue;
-  axis.spacing = shape.stride[i];
-  axis.count = (shape.in[i] - residue + shape.stride[i] - 1) / shape.stride[i];
-  axis.limit = shape.out[i];
-  for (int64_t k = 0; k < shape.kernel[i]; k++) {
-    const int64_t reach = residue + shape.padding[i] - k * shape.dilation[i];
-    if (reach % shape.stride[i] != 0) continue;
-    axis.tap.push_back(k);
-    axis.offset.push_back(reach / shape.stride[i]);
-  }
-  return axis;
-}
-
-void finish_lattice(Lattice& lattice, const Geometry& shape, const int64_t (&step)[3]) {
-  const Axis(&axis)[3] = lattice.axis;
-  for (size_t d = 0; d < axis[0].tap.size(); d++)
-    for (size_t h = 0; h < axis[1].tap.size(); h++)
-      for (size_t w = 0; w < axis[2].tap.size(); w++)
-        lattice.taps.push_back({(axis[0].tap[d] * shape.kernel[1] + axis[1].tap[h]) * shape.kernel[2] + axis[2].tap[w],
-                                {d, h, w},
-                                axis[0].offset[d] * step[0] + axis[1].offset[h] * step[1] + axis[2].offset[w] * step[2]});
-  double met = 1, all = 1;
-  for (const Axis& a : axis) {
-    met *= double(a.met());
-    all *= double(a.count) * double(a.tap.size());
-  }
-  lattice.pixels_first = shape.images >= 4 && met < 0.96 * all;
-}
-
-// Every lattice of the result; `step` are the strides of the source.
-std::vector<Lattice> lattices_of(const Geometry& shape, const int64_t (&step)[3], bool backward) {
-  std::vector<Lattice> found;
-  const int64_t residues[3] = {backward ? std::min(shape.stride[0], shape.in[0]) : 1, backward ? std::min(shape.stride[1], shape.in[1]) : 1,
-                               backward ? std::min(shape.stride[2], shape.in[2]) : 1};
-  for (int64_t d = 0; d < residues[0]; d++)
-    for (int64_t h = 0; h < residues[1]; h++)
-      for (int64_t w = 0; w < residues[2]; w++) {
-        const int64_t residue[3] = {d, h, w};
-        Lattice lattice;
-        for (int i = 0; i < 3; i++) lattice.axis[i] = backward ? backward_axis(shape, i, residue[i]) : forward_axis(shape, i);
-        finish_lattice(lattice, shape, step);
-        found.push_back(std::move(lattice));
-      }
-  return found;
-}
 
 // What all tasks of a call share.
 template <class T>
@@ -160,23 +67,6 @@ struct Sweep {
     for (int i = 0; i < 3; i++) at += q[i] * lattice.axis[i].step * job.from.step[i];
     return at;
   }
-  bool meets(const int64_t (&q)[3], const Lattice::At& tap) const {
-    return lattice.axis[0].meets(q[0], tap.along[0]) && lattice.axis[1].meets(q[1], tap.along[1]) && lattice.axis[2].meets(q[2], tap.along[2]);
-  }
-  void advance(int64_t& n, int64_t (&q)[3]) const {
-    for (int i = 2; i >= 0; i--) {
-      if (++q[i] < lattice.axis[i].count) return;
-      q[i] = 0;
-    }
-    n++;
-  }
-  void place(int64_t index, int64_t& n, int64_t (&q)[3]) const {
-    for (int i = 2; i >= 0; i--) {
-      q[i] = index % lattice.axis[i].count;
-      index /= lattice.axis[i].count;
-    }
-    n = index;
-  }
 };
 
 // Tiles of consecutive positions, images outermost.
@@ -184,39 +74,55 @@ template <class T>
 void Sweep<T>::rows(int64_t begin, int64_t end) const {
   const int64_t taps = int64_t(lattice.taps.size());
   const T* const zeros = reinterpret_cast<const T*>(zero_bytes);
+  const uint64_t every = taps == 64 ? ~uint64_t(0) : (uint64_t(1) << (taps & 63)) - 1;
   int64_t n, q[3];
-  place(begin, n, q);
+  lattice.place(begin, n, q);
   for (int64_t index = begin; index < end; index += tile_rows) {
     const int64_t count = std::min<int64_t>(tile_rows, end - index);
     int64_t at[tile_rows], here[tile_rows][3];
+    uint64_t mask[tile_rows], any = 0, common = every;
     T* c[tile_rows];
     bool inside = true;
     for (int64_t r = 0; r < count; r++) {
       at[r] = source(n, q);
       c[r] = target(n, q);
-      for (int i = 0; i < 3; i++) {
-        here[r][i] = q[i];
-        inside &= lattice.axis[i].meets_all(q[i]);
+      if (lattice.masked()) {
+        mask[r] = lattice.mask(q);
+        any |= mask[r];
+        common &= mask[r];
+      } else {
+        for (int i = 0; i < 3; i++) {
+          here[r][i] = q[i];
+          inside &= lattice.axis[i].meets_all(q[i]);
+        }
       }
-      advance(n, q);
+      lattice.advance(n, q);
     }
     const TileKernel<T> kernel = tile_kernel<T>(count, columns);
-    if (inside) {
+    if (lattice.masked() ? common == every : inside) {
       for (int64_t u = 0; u < taps; u++)
         for (int64_t r = 0; r < count; r++) all[u].a[r] = from + (at[r] + lattice.taps[u].offset);
       kernel(taps, all, depth, stride, c, columns, finish);
       continue;
     }
     int64_t met = 0;
-    for (int64_t u = 0; u < taps; u++) {
-      bool any = false;
-      for (int64_t r = 0; r < count; r++) {
-        const bool exists = meets(here[r], lattice.taps[u]);
-        some[met].a[r] = exists ? from + (at[r] + lattice.taps[u].offset) : zeros;
-        any |= exists;
+    if (lattice.masked()) {
+      for (; any; any &= any - 1) {
+        const int u = __builtin_ctzll(any);
+        for (int64_t r = 0; r < count; r++) some[met].a[r] = mask[r] >> u & 1 ? from + (at[r] + lattice.taps[u].offset) : zeros;
+        some[met++].b = all[u].b;
       }
-      some[met].b = all[u].b;
-      met += any;
+    } else {
+      for (int64_t u = 0; u < taps; u++) {
+        bool exists = false;
+        for (int64_t r = 0; r < count; r++) {
+          const bool own = lattice.meets(here[r], lattice.taps[u]);
+          some[met].a[r] = own ? from + (at[r] + lattice.taps[u].offset) : zeros;
+          exists |= own;
+        }
+        some[met].b = all[u].b;
+        met += exists;
+      }
     }
     kernel(met, some, depth, stride, c, columns, finish);
   }
@@ -228,11 +134,11 @@ void Sweep<T>::pixels(int64_t begin, int64_t end) const {
   const int64_t images = job.shape.images, tiles = (images + tile_rows - 1) / tile_rows;
   const Lattice::At** const found = scratch<const Lattice::At*>(6, int64_t(lattice.taps.size()));
   int64_t none, q[3];
-  place(begin, none, q);
-  for (int64_t index = begin; index < end; index++, advance(none, q)) {
+  lattice.place(begin, none, q);
+  for (int64_t index = begin; index < end; index++, lattice.advance(none, q)) {
     int64_t met = 0;
     for (size_t u = 0; u < lattice.taps.size(); u++)
-      if (meets(q, lattice.taps[u])) {
+      if (lattice.meets(q, lattice.taps[u])) {
         some[met].b = all[u].b;
         found[met++] = &lattice.taps[u];
       }
@@ -285,6 +191,7 @@ void Job<T>::run(int64_t task) const {
   const int64_t stride = panel_width<T>(width);
   T* const packed = scratch<T>(4, chunk * taps * stride);
   Tap<T>* const all = scratch<Tap<T>>(5, 2 * taps);
+  std::fill(all, all + 2 * taps, Tap<T>{});
   static thread_local uint64_t packed_call = 0;
   static thread_local int64_t packed_panel = 0;
   for (int64_t part = 0; part < chunks; part++) {
@@ -318,11 +225,7 @@ void direct(Job<T>& job, const Maps<const T>& from) {
   job.plan();
   const int64_t tasks = job.splits * job.panels * job.shape.groups;
   const ReleaseGil released(int64_t(job.shape.work()));
-  if (job.shape.work() < 100e3) {
-    for (int64_t task = 0; task < tasks; task++) job.run(task);
-  } else {
-    parallel(tasks, [&](int64_t task) { job.run(task); });
-  }
+  run_tasks(tasks, job.shape.work(), [&](int64_t task) { job.run(task); });
 }
 
 }  // namespace

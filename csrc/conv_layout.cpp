@@ -153,7 +153,7 @@ void pack_backward(const T* w, const T* end, int64_t depth, int64_t taps, int64_
 }
 
 template <class T>
-void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw) {
+void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, int64_t depth, int64_t taps, int64_t o0, int64_t columns, T* gw, int64_t pitch) {
   constexpr int64_t L = lanes<T>;
   const int64_t all = depth * taps;
   for (int64_t j = 0; j < columns; j += L) {
@@ -171,11 +171,11 @@ void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, in
       }
       for (int64_t i = here; i < L; i++) square[i] = Vec<T>{};
       transpose_registers<T>(square);
-      T* to = gw + (o0 + j) * all + k;
+      T* to = gw + (o0 + j) * pitch + k;
       if (here == L) {
-        for (int64_t i = 0; i < rows; i++, to += all) store(to, square[i]);
+        for (int64_t i = 0; i < rows; i++, to += pitch) store(to, square[i]);
       } else {
-        for (int64_t i = 0; i < rows; i++, to += all) store_first(to, square[i], here);
+        for (int64_t i = 0; i < rows; i++, to += pitch) store_first(to, square[i], here);
       }
     }
   }
@@ -185,7 +185,7 @@ void unpack_weight(const T* sums, int64_t parts, int64_t part, int64_t width, in
   template void copy_channels_last(const Array&, const Geometry&, const int64_t (&)[3], int64_t, int64_t, T*);          \
   template void pack_forward(const T*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, T*);                       \
   template void pack_backward(const T*, const T*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, T*);            \
-  template void unpack_weight(const T*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, T*);
+  template void unpack_weight(const T*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, T*, int64_t);
 RUSHLIGHT_INSTANTIATE(float)
 RUSHLIGHT_INSTANTIATE(double)
 #undef RUSHLIGHT_INSTANTIATE

@@ -5,12 +5,11 @@
 //   dots      B (or A, when C is thin) has unit stride along k, like the weights of a linear layer: scalar products of
 //             rows, vectors along k, nothing is packed.
 //
-// A column-major A is transposed into rows first. Long sums over few elements of C are cut into blocks along k that threads
+// A column-major A is read where it lies, or turned into rows first when many columns of C share the cost. Long sums over few elements of C are cut into blocks along k that threads
 // share; their results are added in order. Large square products reach 90-95% of the multiply-add rate on every thread.
 #include "gemm.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "parallel.h"
 
@@ -20,6 +19,10 @@ namespace {
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
 constexpr int64_t depth_block = 512;            // rows of a packed block of B
+constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
+constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
+constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
+constexpr int64_t turned_columns = 768;         // of C, from which on a column-major A is turned into rows
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
@@ -52,10 +55,13 @@ struct Plan {
 
   explicit Plan(const Gemm<T>& g) {
     vectors = ceil_div(g.n, lanes<T>);
-    static int PM=getenv("PM")?atoi(getenv("PM")):12, DD=getenv("DD")?atoi(getenv("DD")):64, SM=getenv("SM")?atoi(getenv("SM")):64;
-    pack = g.m > PM || g.b_column != 1;
-    if (g.k*g.n < SM*1024 && g.b_column==1) pack=false;
-    depth = pack ? depth_block : g.k*g.n< SM*1024 ? 512: DD;
+    const bool small = g.k * g.n <= small_b;
+    pack = g.b_column != 1 || (g.m > streamed_rows && !small);
+    depth = depth_block;
+    // Chunks of B that lie in the cache while the few tiles of rows pass over them.
+    if (!pack && !small) depth = std::clamp<int64_t>((64 << 10) / g.n, 32, 128);
+    // Each k is a cache line of a column-major A, and the next tile of rows should still find it.
+    if (g.a_column != 1) depth = std::min<int64_t>(depth, depth_block / 2);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
     column_blocks = ceil_div(g.n, pack ? column_block<T> : 2 * column_block<T>);
     // Chunks of rows are for threads only: each of them packs B once more.
@@ -74,7 +80,18 @@ struct PanelRow {
   const Finish<T>& finish;
   int64_t k0, depth;
   int64_t first_vector, vectors, panels;  // the column block, in vectors, and its number of panels
+  int64_t last_row;
   const T* packed;                        // nullptr: B is read where it lies, except for a partial last vector
+
+  // Asks for panel p's share of the rows of A from `next` on, which the next tile will read.
+  void fetch(int64_t next, int64_t p) const {
+    if (g.a_column != 1) return;
+    const int64_t begin = cut(depth, panels, p), end = cut(depth, panels, p + 1);
+    for (int64_t i = next; i < std::min(next + tile_rows, last_row); i++) {
+      const T* const row = g.a + i * g.a_row + k0;
+      for (int64_t k = begin; k < end; k += int64_t(64 / sizeof(T))) __builtin_prefetch(row + k);
+    }
+  }
 
   void run(int64_t i, int64_t rows, const T* ragged) const {
     constexpr int64_t L = lanes<T>;
@@ -97,6 +114,7 @@ struct PanelRow {
         tap.a[r] = g.a + (i + r) * g.a_row + k0 * g.a_column;
         c[r] = g.c + (i + r) * g.c_row + j;
       }
+      fetch(i + rows, p);
       Finish<T> own = finish;
       if (own.bias) own.bias += j;
       tile_kernel<T>(rows, columns)(1, &tap, depth, stride, c, columns, own);
@@ -129,7 +147,7 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, int64_t first_vector,
       finish.accumulate = true;
     }
     if (block < plan.depth_blocks - 1) finish.relu = false;
-    const PanelRow<T> row{g, finish, k0, depth, first_vector, vectors, panels, plan.pack ? buffer : nullptr};
+    const PanelRow<T> row{g, finish, k0, depth, first_vector, vectors, panels, end, plan.pack ? buffer : nullptr};
     for (int64_t tile = 0; tile < tiles; tile++) {
       const int64_t i = begin + cut(end - begin, tiles, tile);
       row.run(i, begin + cut(end - begin, tiles, tile + 1) - i, ragged ? buffer : nullptr);
@@ -280,8 +298,45 @@ void row_block(const Gemm<T>& g, int64_t begin, int64_t end) {
 
 template <class T>
 void multiply_row(const Gemm<T>& g) {
-  const int64_t grain = 2048 / int64_t(sizeof(T));
+  constexpr int64_t least = 2048 / int64_t(sizeof(T)), most = 4 * least;
+  const int64_t grain = std::clamp(panel_width<T>(ceil_div(g.n, thread_limit())), least, most);
   run_blocks(ceil_div(g.n, grain), 4 * g.n * g.k, [&](int64_t block) { row_block(g, block * grain, std::min(g.n, (block + 1) * grain)); });
+}
+
+// ---- turned
+
+// A column-major A becomes rows, a part at a time.
+template <class T>
+void multiply_turned(const Gemm<T>& g) {
+  const int64_t deep_parts = ceil_div(g.k, 4096), deep = ceil_div(g.k, deep_parts);
+  const int64_t parts = ceil_div(g.m, turned_elements / deep), grain = 16 * lanes<T>;
+  // Rows a power of two apart would share a few sets of the cache.
+  const int64_t stride = deep + lanes<T>;
+  T* const rows = scratch<T>(rows_slot, ceil_div(g.m, parts) * stride);
+  for (int64_t part = 0; part < parts; part++) {
+    for (int64_t along = 0; along < deep_parts; along++) {
+      const int64_t i = cut(g.m, parts, part), k = cut(g.k, deep_parts, along);
+      Gemm<T> own = g;
+      own.m = cut(g.m, parts, part + 1) - i;
+      own.k = cut(g.k, deep_parts, along + 1) - k;
+      const T* const from = g.a + i + k * g.a_column;
+      run_blocks(ceil_div(own.k, grain), 4 * own.m * own.k, [&](int64_t block) {
+        const int64_t first = block * grain;
+        transpose_into(from + first * g.a_column, g.a_column, std::min(grain, own.k - first), own.m, rows + first, stride);
+      });
+      own.a = rows;
+      own.a_row = stride;
+      own.a_column = 1;
+      own.b += k * g.b_row;
+      own.c += i * g.c_row;
+      if (along > 0) {
+        own.finish.bias = nullptr;
+        own.finish.accumulate = true;
+      }
+      if (along < deep_parts - 1) own.finish.relu = false;
+      multiply(own);
+    }
+  }
 }
 
 // ---- choosing
@@ -291,7 +346,10 @@ void choose(const Gemm<T>& g) {
   constexpr int64_t least_depth = 2 * lanes<T>, thin = 4;
   if (g.m == 1 && g.b_column == 1 && g.k > 0) return multiply_row(g);
   const bool dots = g.m <= 2 * dot_rows && g.b_row == 1 && g.b_column != 1, thin_dots = g.n <= thin && g.a_column == 1;
-  if (g.k < least_depth || !(dots || thin_dots)) return multiply(g);
+  if (g.k < least_depth || !(dots || thin_dots)) {
+    const bool turned = g.a_column != 1 && g.a_row == 1 && g.n >= turned_columns && g.m >= lanes<T> && g.k > 1;
+    return turned ? multiply_turned(g) : multiply(g);
+  }
   // The short operand, x, needs unit stride along k; it is small enough to be copied where it has not.
   Dots<T> d{g.m, g.n, g.k, g.a, g.b, g.a_row, g.b_column, g.c, g.c_row, 1, 0, 1, g.finish};
   int64_t x_step = g.a_column;

@@ -5,6 +5,7 @@
 // format). It is an object of its own type with a vectorcall slot: three arrays cost about 25 ns this way.
 #define RUSHLIGHT_IMPORTS_NUMPY
 #include "array.h"
+#include "conv.h"
 #include "kernel.h"
 #include "parallel.h"
 #include "pool.h"
@@ -289,7 +290,7 @@ PyMODINIT_FUNC RUSHLIGHT_JOIN(PyInit_, RUSHLIGHT_MODULE)() {
   kernel_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kernel_spec));
   if (!kernel_type || !prepare_pool()) return nullptr;
   PyObject* module = PyModule_Create(&definition);
-  if (module && (PyModule_AddFunctions(module, pool_methods) < 0 ||
+  if (module && (PyModule_AddFunctions(module, pool_methods) < 0 || PyModule_AddFunctions(module, conv::methods) < 0 ||
                  PyModule_AddObjectRef(module, "Kernel", reinterpret_cast<PyObject*>(kernel_type)) < 0 ||
                  PyModule_AddIntConstant(module, "vector_bytes", RUSHLIGHT_VECTOR_BYTES) < 0)) {
     Py_DECREF(module);

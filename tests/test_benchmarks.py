@@ -89,6 +89,8 @@ def test_goals_pass_and_miss():
     assert verdicts["Q = 3a³ - b² with backward"] == "pass" and verdicts["LeNet training step"] == "MISS"
     assert verdicts["any single operation, medium or large"] == "pass"
     assert verdicts["import time"] == "run"
+    rows[0].others = [1.0, 1.0]
+    assert "pass, but not on an idle machine" in must.table(rows, bandwidth=40e9)
     assert must.table(rows, bandwidth=400e9).splitlines()[-1].split()[:2] == ["ops/add/large/fwd+bwd", "1.04"]
 
 

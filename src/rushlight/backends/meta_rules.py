@@ -6,7 +6,6 @@ Kernels whose rule is that of a whole family (elementwise, reductions) are serve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -291,41 +290,42 @@ def group_norm_backward(
 # Recurrent layers.
 
 
-def _layer_output(x: Array, width: int) -> Array:
-    return empty((*x.shape[:-1], width), x.dtype)
+def states_before(y: Array, *args: Any) -> Array:
+    return empty(y.shape, y.dtype)
 
 
-def _kept(x: Array, width: int) -> Array:
-    """What a layer keeps for its gradient: a row for each element of each sequence, half types in float32."""
-    return empty((prod(x.shape[:-1]), width), np.dtype(np.float32) if x.itemsize == 2 else x.dtype)
+def lstm_steps(sums: Array, h0: Array, c0: Array, *args: Any) -> tuple[Array, ...]:
+    y, cells = (empty((sums.shape[0], state.shape[1]), sums.dtype) for state in (h0, c0))
+    return y, copy(h0), copy(c0), sums, cells
 
 
-def lstm_layer(x: Array, h0: Array, c0: Array, *args: Any) -> tuple[Array, ...]:
-    units = c0.shape[1]
-    return _layer_output(x, h0.shape[1]), copy(h0), copy(c0), _kept(x, 4 * units), _kept(x, units)
+def lstm_steps_backward(
+    gy: Any, gh: Any, gc: Any, gates: Array, cells: Array, c0: Array, w_hh: Array, w_hr: Array | None, *args: Any
+) -> tuple[Array | None, ...]:
+    h0 = empty((c0.shape[0], w_hh.shape[1]), gates.dtype)
+    return copy(gates), h0, copy(c0), None if w_hr is None else copy(w_hr)
 
 
-def gru_layer(x: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
-    return _layer_output(x, h0.shape[1]), copy(h0), _kept(x, 4 * h0.shape[1])
+def gru_steps(given: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    rows, units = given.shape[0], h0.shape[1]
+    return empty((rows, units), given.dtype), copy(h0), empty((rows, 4 * units), given.dtype)
 
 
-def rnn_layer(x: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
-    return _layer_output(x, h0.shape[1]), copy(h0)
+def gru_steps_backward(
+    gy: Any, gh: Any, gates: Array, before: Array, w_hh: Array, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, ...]:
+    sums = empty((gates.shape[0], w_hh.shape[0]), gates.dtype)
+    return sums, sums, empty((max(batch_sizes, default=0), before.shape[1]), gates.dtype)
 
 
-def _layer_gradients(inputs: Sequence[Array | None], biases: int, mask: Sequence[bool]) -> tuple[Array | None, ...]:
-    """Gradients like `inputs`, with those of both biases put before position `biases`."""
-    bias = empty(inputs[biases - 1].shape[:1], inputs[0].dtype)  # type: ignore[union-attr]
-    like = (*inputs[:biases], bias, bias, *inputs[biases:])
-    return tuple([copy(a) if wanted and a is not None else None for a, wanted in zip(like, mask, strict=True)])
+def rnn_steps(sums: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    return sums, copy(h0)
 
 
-def lstm_layer_backward(gy: Any, gh: Any, gc: Any, *args: Any) -> tuple[Array | None, ...]:
-    return _layer_gradients(args[:6], 5, args[-1])
-
-
-def gru_layer_backward(gy: Any, gh: Any, *args: Any) -> tuple[Array | None, ...]:
-    return _layer_gradients(args[:4], 4, args[-1])
+def rnn_steps_backward(
+    gy: Any, gh: Any, y: Array, w_hh: Array, relu: bool, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, ...]:
+    return copy(y), empty((max(batch_sizes, default=0), y.shape[1]), y.dtype)
 
 
 def pack_padded(x: Array, batch_sizes: Shape) -> Array:
@@ -464,12 +464,13 @@ RULES: dict[str, Rule] = {
     "batch_norm_backward": batch_norm_backward,
     "layer_norm_backward": layer_norm_backward,
     "group_norm_backward": group_norm_backward,
-    "lstm_layer": lstm_layer,
-    "lstm_layer_backward": lstm_layer_backward,
-    "gru_layer": gru_layer,
-    "gru_layer_backward": gru_layer_backward,
-    "rnn_layer": rnn_layer,
-    "rnn_layer_backward": gru_layer_backward,
+    "states_before": states_before,
+    "lstm_steps": lstm_steps,
+    "lstm_steps_backward": lstm_steps_backward,
+    "gru_steps": gru_steps,
+    "gru_steps_backward": gru_steps_backward,
+    "rnn_steps": rnn_steps,
+    "rnn_steps_backward": rnn_steps_backward,
     "pack_padded": pack_padded,
     "pad_packed": pad_packed,
     "pad_sequences": pad_sequences,

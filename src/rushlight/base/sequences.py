@@ -9,11 +9,15 @@ BatchSizes = tuple[int, ...] | None
 Step = tuple[int, int]
 
 
-def walk(shape: tuple[int, ...], batch_sizes: BatchSizes, reverse: bool) -> list[Step]:
-    """The steps of an input of `shape` in the order in which a recurrent layer takes them."""
-    sizes = (shape[1],) * shape[0] if batch_sizes is None else batch_sizes
+def sizes_of(shape: tuple[int, ...], batch_sizes: BatchSizes) -> tuple[int, ...]:
+    """How many sequences are running at each step of an input of `shape`."""
+    return (shape[1],) * shape[0] if batch_sizes is None else batch_sizes
+
+
+def walk(batch_sizes: tuple[int, ...], reverse: bool) -> list[Step]:
+    """The steps in the order in which a recurrent layer takes them."""
     steps, start = [], 0
-    for size in sizes:
+    for size in batch_sizes:
         steps.append((start, size))
         start += size
     return steps[::-1] if reverse else steps

@@ -168,6 +168,15 @@ class MishBackward(Backward):
         return slope * 2 + x * slope * (1 - s - 2 * t * s)
 
 
+class LogSigmoidBackward(Backward):
+    __slots__ = ()
+    name = "log_sigmoid_backward"
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        s = x.sigmoid()
+        return s * (s - 1)
+
+
 class Relu(Activation):
     __slots__ = ()
     name = "relu"
@@ -341,15 +350,14 @@ class Softplus(Activation):
         return SoftplusBackward(self.beta, self.threshold)
 
 
-class LogSigmoid(Unary):
+class LogSigmoid(Activation):
     """log(sigmoid(x))."""
 
     __slots__ = ()
     name = "log_sigmoid"
-    promotion = 0
 
-    def slope(self, saved: Any) -> Any:
-        return (-saved).sigmoid()
+    def backward(self) -> Backward:
+        return LogSigmoidBackward()
 
 
 class Prelu(Primitive):

@@ -81,7 +81,7 @@ class NllLossGrad(Primitive):
         return (apply_multi(self.loss, (g, *saved))[0], *[None] * (len(needs) - 1))
 
 
-def _check(input: Any, target: Any, weight: Any) -> None:
+def check_classes(input: Any, target: Any, weight: Any) -> None:
     need_tensor("nll_loss", input)
     need_tensor("nll_loss", target, "target")
     rank = len(input._shape)
@@ -138,7 +138,7 @@ def _check(input: Any, target: Any, weight: Any) -> None:
 def nll_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean", ignore_index: int = -100) -> Any:
     """Minus `input` [N, C, ...] at the class indices `target` [N, ...]; "mean" divides by the total weight of the targets."""
     check_reduction(reduction)
-    _check(input, target, weight)
+    check_classes(input, target, weight)
     handled, found = overridden(
         nll_loss,
         (input, target, weight, reduction, ignore_index),

@@ -1,190 +1,39 @@
 """Recurrent networks: stacks of LSTM, GRU and plain layers, in one or both directions, and their cells.
 
-One direction of one layer over all its time steps is one operation, its gradient another (`RecurrentLayerGrad`): the graph does
-not grow with the length of the sequence. Where a derivative is itself to be differentiated, the gradient is taken step
-by step in tensor operations instead (recurrent_steps.py).
+One direction of one layer over all its time steps is one operation (recurrent_layers.py): the graph does not grow with the length of
+the sequence. A cell is made of ordinary operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from rushlight.base.dtypes import COMPLEX, float32
 from rushlight.base.sequences import BatchSizes
 from rushlight.base.shape import Shape
-from rushlight.core.modes import local
-from rushlight.core.primitive import Primitive, apply_multi, intercepted
+from rushlight.core.primitive import apply_multi, intercepted
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.dropout import dropout as drop
+from rushlight.ops.recurrent_layers import (
+    GruLayer,
+    LstmLayer,
+    PackedGruLayer,
+    PackedLstmLayer,
+    PackedReluLayer,
+    PackedTanhLayer,
+    RecurrentLayer,
+    ReluLayer,
+    StackedLstmLayer,
+    TanhLayer,
+)
 from rushlight.ops.recurrent_steps import GruStep, LstmStep, ReluStep, TanhStep, Unrolled, affine
 from rushlight.ops.shape import cat, stack
 from rushlight.ops.split import unbind
 from rushlight.ops.view import transpose
 
 __all__ = ["gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell"]
-
-Present = tuple[bool, bool, bool, bool, bool]
-
-
-class RecurrentLayer(Primitive):
-    """One direction of one layer: inputs (x, h0[, c0], weights), outputs (y, hT[, cT], what the gradient needs).
-
-    The weights are w_ih, w_hh, b_ih, b_hh and an LSTM's w_hr, as many of them as `present` says.
-    """
-
-    __slots__ = ("present", "batch_sizes", "reverse")
-    outputs = 0
-    kernel: ClassVar[str]
-    step: ClassVar[Any]
-    states: ClassVar[int] = 1
-    weights: ClassVar[int] = 4  # how many of the five the kernels take
-    options: ClassVar[tuple[Any, ...]] = ()
-
-    def __init__(self, present: Present, batch_sizes: BatchSizes, reverse: bool) -> None:
-        self.present = present
-        self.batch_sizes = batch_sizes
-        self.reverse = reverse
-
-    def parts(self, values: Sequence[Any], missing: Any = None) -> tuple[list[Any], list[Any]]:
-        """One value per input, as x and the states, and as five weights: `missing` for those that are not there."""
-        lead = 1 + self.states
-        rest = iter(values[lead:])
-        return list(values[:lead]), [next(rest) if there else missing for there in self.present]
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        lead, weights = self.parts(arrays)
-        return getattr(k, self.kernel)(*lead, *weights[: self.weights], *self.options, self.batch_sizes, self.reverse)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (*inputs, output[0], *[t.detach() for t in output[1 + self.states :]])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        inputs, kept = saved[: len(needs)], saved[len(needs) :]
-        given = g[: 1 + self.states]
-        lead, weights = self.parts(needs, False)
-        if local.grad:
-            (x, *states), tensors = self.parts(inputs)
-            unrolled = Unrolled(self.step, x, tuple(states), tuple(tensors), self.batch_sizes, self.reverse)
-            found = unrolled.gradients(given[0], given[1:])
-            chosen = [t for t, there in zip(found[len(lead) :], self.present, strict=True) if there]
-            return (*found[: len(lead)], *chosen)
-        mask = (*lead, *weights[: self.weights])
-        op = RecurrentLayerGrad(self, tuple([t is not None for t in given]), mask)
-        made = iter(apply_multi(op, (*[t for t in given if t is not None], *inputs, *kept)))
-        return tuple([next(made) if wanted else None for wanted in needs])
-
-
-class RecurrentLayerGrad(Primitive):
-    """The gradients that `mask` asks for: inputs (cotangents of y, hT[, cT] as `given` says, the layer's inputs, y, what it kept)."""
-
-    __slots__ = ("layer", "given", "mask")
-    name = "recurrent_layer_backward"
-    outputs = 0
-    differentiable = False  # a derivative that is differentiated does not use this operation
-
-    def __init__(self, layer: RecurrentLayer, given: tuple[bool, ...], mask: tuple[bool, ...]) -> None:
-        self.layer = layer
-        self.given = given
-        self.mask = mask
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        layer = self.layer
-        rest = iter(arrays)
-        cotangents = [next(rest) if there else None for there in self.given]
-        values = list(rest)
-        count = 1 + layer.states + sum(layer.present)
-        lead, (w_ih, w_hh, _, _, w_hr) = layer.parts(values[:count])
-        projection = (w_hr,) if layer.weights == 5 else ()
-        kernel = getattr(k, layer.kernel + "_backward")
-        # The kernel takes y, then what the forward pass kept.
-        found = kernel(
-            *cotangents, *lead, w_ih, w_hh, *projection, *values[count:], *layer.options,
-            layer.batch_sizes, layer.reverse, self.mask,
-        )  # fmt: skip
-        return [gradient for gradient in found if gradient is not None]
-
-
-class LstmLayer(RecurrentLayer):
-    """A float32 LSTM layer, which torch too computes in one piece, under this name."""
-
-    __slots__ = ()
-    name = "mkldnn_rnn_layer"
-    kernel = "lstm_layer"
-    step = LstmStep
-    states = 2
-    weights = 5
-
-
-# The others end in torch with the stack (packed: the concatenation) of their steps, and are named after it.
-
-
-class StackedLstmLayer(LstmLayer):
-    """An LSTM layer of another dtype, or with a projection."""
-
-    __slots__ = ()
-    node_name = "StackBackward0"
-
-
-class PackedLstmLayer(LstmLayer):
-    """An LSTM layer over a packed batch."""
-
-    __slots__ = ()
-    node_name = "CatBackward0"
-
-
-class GruLayer(RecurrentLayer):
-    """A GRU layer."""
-
-    __slots__ = ()
-    name = "gru_layer"
-    node_name = "StackBackward0"
-    kernel = "gru_layer"
-    step = GruStep
-
-
-class PackedGruLayer(GruLayer):
-    """A GRU layer over a packed batch."""
-
-    __slots__ = ()
-    node_name = "CatBackward0"
-
-
-class TanhLayer(RecurrentLayer):
-    """A plain recurrent layer with tanh."""
-
-    __slots__ = ()
-    name = "rnn_tanh_layer"
-    node_name = "StackBackward0"
-    kernel = "rnn_layer"
-    step: ClassVar[Any] = TanhStep
-    options = (False,)
-
-
-class PackedTanhLayer(TanhLayer):
-    """A plain recurrent layer over a packed batch."""
-
-    __slots__ = ()
-    node_name = "CatBackward0"
-
-
-class ReluLayer(TanhLayer):
-    """A plain recurrent layer with relu."""
-
-    __slots__ = ()
-    name = "rnn_relu_layer"
-    node_name = "StackBackward0"
-    step = ReluStep
-    options = (True,)
-
-
-class PackedReluLayer(ReluLayer):
-    """A plain recurrent layer with relu over a packed batch."""
-
-    __slots__ = ()
-    node_name = "CatBackward0"
-
 
 _LAYERS: Final[dict[str, tuple[type[RecurrentLayer], type[RecurrentLayer]]]] = {
     "lstm": (LstmLayer, PackedLstmLayer),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from rushlight.base.sequences import BatchSizes, walk
+from rushlight.base.sequences import BatchSizes, sizes_of, walk
 from rushlight.ops.matmul import addmm, mm
 from rushlight.ops.shape import cat
 from rushlight.ops.view import t
@@ -126,7 +126,7 @@ class Unrolled:
         w_ih, w_hh, b_ih, b_hh, w_hr = weights
         self.cell = cell
         self.reverse = reverse
-        self.steps = walk(x._shape, batch_sizes, reverse)
+        self.steps = walk(sizes_of(x._shape, batch_sizes), reverse)
         self.rows = x.reshape(prod(x._shape[:-1]), x._shape[-1])
         self.x_shape = x._shape
         self.w_ih, self.w_hh, self.w_hr = w_ih, w_hh, w_hr

@@ -1,57 +1,38 @@
-"""Recurrent layers: one direction of one layer over all time steps, forward and backward; padding and packing.
+"""Recurrent layers, all time steps of one direction; padding and packing of sequences.
 
-The rows of all steps lie one step after the other: an input is `[T, B, I]`, or packed, `[N, I]` with `batch_sizes`, the number of
-sequences that are still running at each step (it never grows; N is their sum). Both are walked in the same way:
-the state has a row for every sequence, a step updates the first `n` of them, and where `reverse` walks from the last step to
+The rows of all steps lie one step after the other, `[N, width]`; `batch_sizes` says how many sequences are still running at each
+step (it never grows; N is their sum; of a padded batch it is T times B). Both directions are walked in the same way: the
+state has a row for every sequence, a step updates the first `n` of them, and where `reverse` walks from the last step to
 the first, sequences join when their last element comes. What is left at the end is every sequence's own last state.
 
-The input's share of all steps is one matrix product; a step is one more, `h @ w_hh.T`, and arithmetic. With H units and P = H, or
-fewer where `w_hr` `[P, H]` projects an LSTM's output:
+The input's share of all steps is a matrix product that the caller has taken, and so are the gradients of the weights: a kernel
+does what must be done step by step, `h @ w_hh.T` and the arithmetic of the gates. With B sequences, H units and P = H, or fewer
+where `w_hr` `[P, H]` projects an LSTM's output:
 
-    x [T, B, I] or [N, I]   h0 [B, P]   c0 [B, H]   w_ih [G, I]   w_hh [G, P]   b_ih, b_hh [G] or None   y [T, B, P] or [N, P]
+    h0 [B, P]   c0 [B, H]   w_hh [G, P]   y [N, P]      G = 4 H (LSTM: i, f, g, o), 3 H (GRU: r, z, n) or H
 
-G is 4 H (LSTM: i, f, g, o), 3 H (GRU: r, z, n) or H. A forward kernel also returns what the backward one needs, in the
-precision it computed in. Half types are computed in float32 and rounded at the end.
+Arrays are float32 or float64 and row-major; half types are the caller's to widen. A cotangent that is None is zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from rushlight.backends.reference.precision import Array, DType, widen
+from rushlight.backends.reference.precision import Array
 from rushlight.backends.reference.quiet import quiet
-from rushlight.base.sequences import BatchSizes, Step, walk
+from rushlight.base.sequences import walk
 
-Mask = tuple[bool, ...]
-
-
-def _rows(a: Array) -> Array:
-    """All steps one after the other, `[N, width]`, contiguous, in at least float32."""
-    return widen(np.ascontiguousarray(a)).reshape(prod(a.shape[:-1]), a.shape[-1])
+Shape = tuple[int, ...]
 
 
-def _like_input(y: Array, x: Array) -> Array:
-    """Rows of all steps in the dtype and the leading dimensions of the input `x`."""
-    return y.reshape(*x.shape[:-1], y.shape[-1]).astype(x.dtype, copy=False)
-
-
-def _optional(a: Array | None) -> Array | None:
-    return None if a is None else widen(a)
-
-
-def _rounded(a: Array | None, dtype: DType) -> Array | None:
-    return None if a is None else a.astype(dtype, copy=False)
-
-
-def _before(y: Array, first: Array, steps: list[Step]) -> Array:
-    """For every row of `y` the state it started from: its sequence's row of the step before, or of `first`."""
+def states_before(y: Array, first: Array, batch_sizes: Shape, reverse: bool) -> Array:
+    """For every row of `y` `[N, P]` the state its step started from: its sequence's row of the step before, or of `first`."""
     found = np.empty_like(y)
     last_start, last_size = 0, 0
-    for start, size in steps:
+    for start, size in walk(batch_sizes, reverse):
         known = min(size, last_size)
         found[start : start + known] = y[last_start : last_start + known]
         found[start + known : start + size] = first[known:size]
@@ -59,33 +40,14 @@ def _before(y: Array, first: Array, steps: list[Step]) -> Array:
     return found
 
 
-def _state(g: Array | None, like: Array, width: int) -> Array:
-    """The cotangent of a final state, to be carried back: a copy of `g`, or zeros."""
-    shape = (like.shape[0], width)
-    return np.zeros(shape, widen(like[:0]).dtype) if g is None else np.array(np.broadcast_to(widen(g), shape))
+def _carried(g: Array | None, like: Array, width: int, batch: int) -> Array:
+    """The cotangent of the state, which is carried back from step to step: a copy of that of the last state, or zeros."""
+    return np.zeros((batch, width), like.dtype) if g is None else np.array(g)
 
 
-def _step_gradient(g: Array | None, state: Array, start: int, size: int) -> Array:
-    """What arrives at the output of one step: from the output of the layer and from the step after it."""
-    return state[:size] if g is None else state[:size] + g[start : start + size]
-
-
-def _parameter_gradients(
-    ginput: Array, ghidden: Array, rows: Array, before: Array, mask: Mask
-) -> tuple[Array | None, Array | None, Array | None, Array | None]:
-    """Gradients of w_ih, w_hh, b_ih and b_hh from those of both sums over all steps; None where `mask` asks for none."""
-    ones = np.ones(
-        ginput.shape[0], ginput.dtype
-    )  # a product with ones adds in blocks: quicker and more accurate than sum(0)
-    return (
-        ginput.T @ rows if mask[0] else None,
-        ghidden.T @ before if mask[1] else None,
-        ones @ ginput if mask[2] else None,
-        ones @ ghidden if mask[3] else None,
-    )
-
-
-# LSTM.
+def _arrived(gy: Array | None, carried: Array, start: int, size: int) -> Array:
+    """What arrives at the output of one step: from the layer's output, and from the step that came after it."""
+    return carried[:size] if gy is None else carried[:size] + gy[start : start + size]
 
 
 def _quarters(a: Array) -> tuple[Array, Array, Array, Array]:
@@ -93,33 +55,32 @@ def _quarters(a: Array) -> tuple[Array, Array, Array, Array]:
     return a[:, :h], a[:, h : 2 * h], a[:, 2 * h : 3 * h], a[:, 3 * h :]
 
 
-@quiet
-def lstm_layer(
-    x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array | None, b_hh: Array | None, w_hr: Array | None,
-    batch_sizes: BatchSizes, reverse: bool,
-) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
-    """`(y, hT, cT, gates, cells)`: gates `[N, 4 H]` are i, f, g and o of every row, cells `[N, H]` its c.
+def _sigmoid(v: Array) -> Array:
+    return np.tanh(v * 0.5) * 0.5 + 0.5
 
-    i, f, o = sigmoid(...), g = tanh(...) of x @ w_ih.T + b_ih + h @ w_hh.T + b_hh;  c = f * c + i * g;  h = o * tanh(c).
+
+@quiet
+def lstm_steps(
+    sums: Array, h0: Array, c0: Array, w_hh: Array, w_hr: Array | None, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, Array, Array, Array, Array]:
+    """`(y, hT, cT, gates, cells)` from `sums` `[N, 4 H]`, the inputs' share of the gates with all biases.
+
+    i, f, o = sigmoid(sums + h @ w_hh.T), g = tanh(...);  c = f * c + i * g;  h = o * tanh(c), times w_hr.T where it is given.
+    gates are i, f, g and o of every row, written over `sums`; cells `[N, H]` its c.
     """
-    dtype, steps = x.dtype, walk(x.shape, batch_sizes, reverse)
-    h, c, units = np.array(widen(h0)), np.array(widen(c0)), c0.shape[1]
-    # sigmoid(v) = tanh(v / 2) / 2 + 1 / 2: one tanh serves all four gates. Halving the weights is exact.
-    scale = np.full(4 * units, 0.5, h.dtype)
+    units = c0.shape[1]
+    # sigmoid(v) = tanh(v / 2) / 2 + 1 / 2: one tanh serves all four gates.
+    scale = np.full(4 * units, 0.5, sums.dtype)
     scale[2 * units : 3 * units] = 1.0
-    offset = 1.0 - scale
+    offset = np.full(4 * units, 0.5, sums.dtype)
     offset[2 * units : 3 * units] = 0.0
-    gates = _rows(x) @ (widen(w_ih) * scale[:, None]).T
-    for bias in (b_ih, b_hh):
-        if bias is not None:
-            gates += widen(bias) * scale
-    recurrent = (widen(w_hh) * scale[:, None]).T
-    projection = None if w_hr is None else widen(w_hr).T
-    cells, y = np.empty((gates.shape[0], units), h.dtype), np.empty((gates.shape[0], h0.shape[1]), h.dtype)
-    for start, size in steps:
+    h, c = np.array(h0), np.array(c0)
+    cells, y = np.empty((sums.shape[0], units), sums.dtype), np.empty((sums.shape[0], h0.shape[1]), sums.dtype)
+    for start, size in walk(batch_sizes, reverse):
         rows = slice(start, start + size)
-        now, cell = gates[rows], cells[rows]
-        now += h[:size] @ recurrent
+        now, cell = sums[rows], cells[rows]
+        now += h[:size] @ w_hh.T
+        now *= scale
         np.tanh(now, out=now)
         now *= scale
         now += offset
@@ -127,172 +88,113 @@ def lstm_layer(
         np.multiply(f, c[:size], out=cell)
         cell += i * g
         out = o * np.tanh(cell)
-        y[rows] = h[:size] = out if projection is None else out @ projection
+        y[rows] = h[:size] = out if w_hr is None else out @ w_hr.T
         c[:size] = cell
-    return (
-        _like_input(y, x),
-        h.astype(dtype, copy=False),
-        c.astype(dtype, copy=False),
-        gates,
-        cells,
-    )
+    return y, h, c, sums, cells
 
 
 @quiet
-def lstm_layer_backward(
-    gy: Array | None, gh: Array | None, gc: Array | None, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array,
-    w_hr: Array | None, y: Array, gates: Array, cells: Array, batch_sizes: BatchSizes, reverse: bool, mask: Mask,
-) -> tuple[Array | None, ...]:  # fmt: skip
-    """Gradients of (x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr) that `mask` asks for, None for the others.
-
-    gy, gh and gc are the cotangents of y, hT and cT, None where there are none; gates and cells are those of the forward pass.
-    """
-    dtype, steps = x.dtype, walk(x.shape, batch_sizes, reverse)
-    incoming = None if gy is None else _rows(gy)
-    before, cells_before = _before(_rows(y), widen(h0), steps), _before(cells, widen(c0), steps)
-    carried, carried_c = _state(gh, h0, h0.shape[1]), _state(gc, c0, c0.shape[1])
-    recurrent, projection = widen(w_hh), _optional(w_hr)
-    ggates, squashed = np.empty_like(gates), np.tanh(cells)
-    gw_hr = None if projection is None else np.zeros_like(projection)
+def lstm_steps_backward(
+    gy: Array | None, gh: Array | None, gc: Array | None, gates: Array, cells: Array, c0: Array, w_hh: Array, w_hr: Array | None,
+    batch_sizes: Shape, reverse: bool,
+) -> tuple[Array, Array, Array, Array | None]:  # fmt: skip
+    """Gradients of (sums, h0, c0, w_hr); that of w_hr is None where it was."""
+    steps, batch = walk(batch_sizes, reverse), c0.shape[0]
+    cells_before = states_before(cells, c0, batch_sizes, reverse)
+    carried, carried_c = _carried(gh, gates, w_hh.shape[1], batch), _carried(gc, gates, c0.shape[1], batch)
+    gsums, squashed = np.empty_like(gates), np.tanh(cells)
+    gw_hr = None if w_hr is None else np.zeros_like(w_hr)
     for start, size in reversed(steps):
         rows = slice(start, start + size)
         i, f, g, o = _quarters(gates[rows])
-        di, df, dg, do = _quarters(ggates[rows])
+        di, df, dg, do = _quarters(gsums[rows])
         tanh_c = squashed[rows]
-        arrived = _step_gradient(incoming, carried, start, size)
-        if projection is not None and gw_hr is not None:
+        arrived = _arrived(gy, carried, start, size)
+        if w_hr is not None and gw_hr is not None:
             gw_hr += arrived.T @ (o * tanh_c)
-            arrived = arrived @ projection
+            arrived = arrived @ w_hr
         at_c = carried_c[:size] + arrived * o * (1.0 - tanh_c * tanh_c)
         di[...] = at_c * g * i * (1.0 - i)
         df[...] = at_c * cells_before[rows] * f * (1.0 - f)
         dg[...] = at_c * i * (1.0 - g * g)
         do[...] = arrived * tanh_c * o * (1.0 - o)
-        carried[:size] = ggates[rows] @ recurrent
+        carried[:size] = gsums[rows] @ w_hh
         carried_c[:size] = at_c * f
-    found = (
-        (ggates @ widen(w_ih)).reshape(x.shape) if mask[0] else None,
-        carried if mask[1] else None,
-        carried_c if mask[2] else None,
-        *_parameter_gradients(ggates, ggates, _rows(x), before, mask[3:7]),
-        gw_hr if mask[7] else None,
-    )
-    return tuple([_rounded(a, dtype) for a in found])
-
-
-# GRU.
-
-
-def _sigmoid(v: Array) -> Array:
-    return np.tanh(v * 0.5) * 0.5 + 0.5
+    return gsums, carried, carried_c, gw_hr
 
 
 @quiet
-def gru_layer(
-    x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array | None, b_hh: Array | None,
-    batch_sizes: BatchSizes, reverse: bool,
-) -> tuple[Array, Array, Array]:  # fmt: skip
-    """`(y, hT, gates)`: gates `[N, 4 H]` are r, z and n of every row and the state's share of n.
+def gru_steps(
+    given: Array, h0: Array, w_hh: Array, b_hh: Array | None, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, Array, Array]:
+    """`(y, hT, gates)` from `given` `[N, 3 H]`, the inputs' share of r, z and n with its bias.
 
-    With i = x @ w_ih.T + b_ih and s = h @ w_hh.T + b_hh in three parts each: r = sigmoid(i0 + s0), z = sigmoid(i1 + s1),
-    n = tanh(i2 + r * s2), h = (1 - z) * n + z * h.
+    With s = h @ w_hh.T + b_hh, in three parts like `given`: r = sigmoid(given0 + s0), z = sigmoid(given1 + s1),
+    n = tanh(given2 + r * s2), h = (1 - z) * n + z * h. gates `[N, 4 H]` are r, z, n and s2 of every row.
     """
-    dtype, steps = x.dtype, walk(x.shape, batch_sizes, reverse)
-    h, units = np.array(widen(h0)), h0.shape[1]
-    inputs = _rows(x) @ widen(w_ih).T
-    if b_ih is not None:
-        inputs += widen(b_ih)
-    recurrent, bias = widen(w_hh).T, _optional(b_hh)
-    gates, y = np.empty((inputs.shape[0], 4 * units), h.dtype), np.empty((inputs.shape[0], units), h.dtype)
-    for start, size in steps:
+    h, units = np.array(h0), h0.shape[1]
+    gates, y = np.empty((given.shape[0], 4 * units), given.dtype), np.empty((given.shape[0], units), given.dtype)
+    for start, size in walk(batch_sizes, reverse):
         rows = slice(start, start + size)
-        r, z, n, share = _quarters(gates[rows])
-        given, state = inputs[rows], h[:size] @ recurrent
-        if bias is not None:
-            state += bias
-        gates[rows, : 2 * units] = _sigmoid(given[:, : 2 * units] + state[:, : 2 * units])
-        share[...] = state[:, 2 * units :]
-        n[...] = np.tanh(given[:, 2 * units :] + r * share)
+        now, share = given[rows], h[:size] @ w_hh.T
+        if b_hh is not None:
+            share += b_hh
+        _, z, n, share_n = _quarters(gates[rows])
+        gates[rows, : 2 * units] = _sigmoid(now[:, : 2 * units] + share[:, : 2 * units])
+        share_n[...] = share[:, 2 * units :]
+        n[...] = np.tanh(now[:, 2 * units :] + gates[rows, :units] * share_n)
         y[rows] = h[:size] = n + z * (h[:size] - n)
-    return _like_input(y, x), h.astype(dtype, copy=False), gates
+    return y, h, gates
 
 
 @quiet
-def gru_layer_backward(
-    gy: Array | None, gh: Array | None, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, gates: Array,
-    batch_sizes: BatchSizes, reverse: bool, mask: Mask,
-) -> tuple[Array | None, ...]:  # fmt: skip
-    """Gradients of (x, h0, w_ih, w_hh, b_ih, b_hh) that `mask` asks for, None for the others."""
-    dtype, steps, units = x.dtype, walk(x.shape, batch_sizes, reverse), h0.shape[1]
-    incoming = None if gy is None else _rows(gy)
-    before, carried = _before(_rows(y), widen(h0), steps), _state(gh, h0, units)
-    recurrent = widen(w_hh)
-    ginput = np.empty((gates.shape[0], 3 * units), gates.dtype)
-    ghidden = np.empty_like(ginput)
-    for start, size in reversed(steps):
+def gru_steps_backward(
+    gy: Array | None, gh: Array | None, gates: Array, before: Array, w_hh: Array, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, Array, Array]:
+    """Gradients of (given, h @ w_hh.T + b_hh, h0); `before` `[N, H]` holds the state that every step started from."""
+    units = before.shape[1]
+    carried = _carried(gh, gates, units, max(batch_sizes, default=0))
+    ggiven = np.empty((gates.shape[0], 3 * units), gates.dtype)
+    gshare = np.empty_like(ggiven)
+    for start, size in reversed(walk(batch_sizes, reverse)):
         rows = slice(start, start + size)
-        r, z, n, share = _quarters(gates[rows])
-        arrived = _step_gradient(incoming, carried, start, size)
+        r, z, n, share_n = _quarters(gates[rows])
+        arrived = _arrived(gy, carried, start, size)
         dn = arrived * (1.0 - z) * (1.0 - n * n)
-        ginput[rows, :units] = dn * share * r * (1.0 - r)
-        ginput[rows, units : 2 * units] = arrived * (before[rows] - n) * z * (1.0 - z)
-        ginput[rows, 2 * units :] = dn
-        ghidden[rows, : 2 * units] = ginput[rows, : 2 * units]
-        ghidden[rows, 2 * units :] = dn * r
-        carried[:size] = ghidden[rows] @ recurrent + arrived * z
-    found = (
-        (ginput @ widen(w_ih)).reshape(x.shape) if mask[0] else None,
-        carried if mask[1] else None,
-        *_parameter_gradients(ginput, ghidden, _rows(x), before, mask[2:]),
-    )
-    return tuple([_rounded(a, dtype) for a in found])
-
-
-# The plain recurrent layer.
+        ggiven[rows, :units] = dn * share_n * r * (1.0 - r)
+        ggiven[rows, units : 2 * units] = arrived * (before[rows] - n) * z * (1.0 - z)
+        ggiven[rows, 2 * units :] = dn
+        gshare[rows, : 2 * units] = ggiven[rows, : 2 * units]
+        gshare[rows, 2 * units :] = dn * r
+        carried[:size] = gshare[rows] @ w_hh + arrived * z
+    return ggiven, gshare, carried
 
 
 @quiet
-def rnn_layer(
-    x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array | None, b_hh: Array | None, relu: bool,
-    batch_sizes: BatchSizes, reverse: bool,
-) -> tuple[Array, Array]:  # fmt: skip
-    """`(y, hT)`: h = tanh(x @ w_ih.T + b_ih + h @ w_hh.T + b_hh), or relu of it."""
-    dtype = x.dtype
-    h = np.array(widen(h0))
-    y = _rows(x) @ widen(w_ih).T
-    for bias in (b_ih, b_hh):
-        if bias is not None:
-            y += widen(bias)
-    recurrent = widen(w_hh).T
-    for start, size in walk(x.shape, batch_sizes, reverse):
-        now = y[start : start + size]
-        now += h[:size] @ recurrent
+def rnn_steps(
+    sums: Array, h0: Array, w_hh: Array, relu: bool, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, Array]:
+    """`(y, hT)`: h = tanh(sums + h @ w_hh.T), or relu of it; y is written over `sums` `[N, H]`."""
+    h = np.array(h0)
+    for start, size in walk(batch_sizes, reverse):
+        now = sums[start : start + size]
+        now += h[:size] @ w_hh.T
         h[:size] = np.maximum(now, 0.0, out=now) if relu else np.tanh(now, out=now)
-    return _like_input(y, x), h.astype(dtype, copy=False)
+    return sums, h
 
 
 @quiet
-def rnn_layer_backward(
-    gy: Array | None, gh: Array | None, x: Array, h0: Array, w_ih: Array, w_hh: Array, y: Array, relu: bool,
-    batch_sizes: BatchSizes, reverse: bool, mask: Mask,
-) -> tuple[Array | None, ...]:  # fmt: skip
-    """Gradients of (x, h0, w_ih, w_hh, b_ih, b_hh) that `mask` asks for, None for the others."""
-    dtype, steps = x.dtype, walk(x.shape, batch_sizes, reverse)
-    incoming, outputs = None if gy is None else _rows(gy), _rows(y)
-    before, carried = _before(outputs, widen(h0), steps), _state(gh, h0, h0.shape[1])
-    recurrent, gsum = widen(w_hh), np.empty_like(outputs)
-    for start, size in reversed(steps):
+def rnn_steps_backward(
+    gy: Array | None, gh: Array | None, y: Array, w_hh: Array, relu: bool, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, Array]:
+    """Gradients of (sums, h0)."""
+    carried, gsums = _carried(gh, y, y.shape[1], max(batch_sizes, default=0)), np.empty_like(y)
+    for start, size in reversed(walk(batch_sizes, reverse)):
         rows = slice(start, start + size)
-        out = outputs[rows]
-        arrived = _step_gradient(incoming, carried, start, size)
-        gsum[rows] = arrived * (out > 0) if relu else arrived * (1.0 - out * out)
-        carried[:size] = gsum[rows] @ recurrent
-    found = (
-        (gsum @ widen(w_ih)).reshape(x.shape) if mask[0] else None,
-        carried if mask[1] else None,
-        *_parameter_gradients(gsum, gsum, _rows(x), before, mask[2:]),
-    )
-    return tuple([_rounded(a, dtype) for a in found])
+        arrived = _arrived(gy, carried, start, size)
+        gsums[rows] = arrived * (y[rows] > 0) if relu else arrived * (1.0 - y[rows] * y[rows])
+        carried[:size] = gsums[rows] @ w_hh
+    return gsums, carried
 
 
 # Padding and packing.
@@ -326,12 +228,13 @@ def pad_sequences(arrays: Sequence[Array], length: int, batch_first: bool, left:
 KERNELS: dict[str, Callable[..., Any]] = {
     kernel.__name__: kernel
     for kernel in (
-        lstm_layer,
-        lstm_layer_backward,
-        gru_layer,
-        gru_layer_backward,
-        rnn_layer,
-        rnn_layer_backward,
+        states_before,
+        lstm_steps,
+        lstm_steps_backward,
+        gru_steps,
+        gru_steps_backward,
+        rnn_steps,
+        rnn_steps_backward,
         pack_padded,
         pad_packed,
         pad_sequences,

@@ -1,4 +1,4 @@
-"""Softmax, log-softmax, log-sum-exp and the negative log-likelihood, with their gradients.
+"""Softmax, log-softmax, log-sum-exp, the negative log-likelihood and cross entropy, with their gradients.
 
 The largest number is taken away before any exponential, so that none overflows. Half types are computed in float32.
 """
@@ -159,6 +159,28 @@ def nll_loss_backward(
     return gx.astype(g.dtype, copy=False)
 
 
+def cross_entropy(
+    x: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
+) -> tuple[Array, Array, Array]:
+    """`nll_loss` of `log_softmax(x, 1)` for scores `x` `[N, C]`: `(loss, total_weight, log-probabilities)`."""
+    logp = log_softmax(x, 1)
+    return *nll_loss(logp, target, weight, ignore_index, reduction), logp
+
+
+def cross_entropy_backward(
+    g: Array,
+    logp: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    reduction: str,
+    total_weight: Array,
+) -> Array:
+    """Gradient of `cross_entropy` with respect to the scores, from the log-probabilities `[N, C]` that it returned."""
+    picked = nll_loss_backward(g, logp.shape, target, weight, ignore_index, reduction, total_weight)
+    return log_softmax_backward(picked, logp, 1)
+
+
 KERNELS = {
     "softmax": softmax,
     "softmax_backward": softmax_backward,
@@ -167,4 +189,6 @@ KERNELS = {
     "logsumexp": logsumexp,
     "nll_loss": nll_loss,
     "nll_loss_backward": nll_loss_backward,
+    "cross_entropy": cross_entropy,
+    "cross_entropy_backward": cross_entropy_backward,
 }

@@ -13,6 +13,7 @@ from rushlight.ops import loss as _ops
 from rushlight.ops import nll_loss as _nll
 from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.common import serve
+from rushlight.ops.cross_entropy import cross_entropy_of_classes
 from rushlight.ops.softmax import log_softmax
 
 __all__ = [
@@ -57,10 +58,10 @@ def cross_entropy(
     class_dim = 0 if len(input._shape) == 1 else 1
     if target._shape == input._shape:
         return _with_probabilities(input, target, weight, ignore_index, how, label_smoothing, class_dim)
+    if label_smoothing == 0.0:
+        return cross_entropy_of_classes(input, target, weight, how, ignore_index)
     logp = log_softmax(input, class_dim)
     loss = _nll.nll_loss(logp, target, weight, how, ignore_index)
-    if label_smoothing == 0.0:
-        return loss
     even = _even_loss(logp, target, weight, ignore_index, how, class_dim)
     return loss * (1 - label_smoothing) + even * (label_smoothing / input._shape[class_dim])
 
