@@ -5,6 +5,7 @@ Every test runs against the engine that is there; those that compare the two bui
 
 from __future__ import annotations
 
+import ast
 import copy
 import gc
 import os
@@ -225,3 +226,58 @@ def test_the_variable_picks_the_python_files():
     assert said == "python" and path.endswith("modes.py")
     if COMPILED and os.environ.get("RUSHLIGHT_ENGINE", "auto") == "auto":
         assert run(code).split()[0] == "compiled"
+
+
+# What only the compiler would say, and only when a class is first used.
+
+
+def compiled_files() -> dict[str, str]:
+    """The modules that tools/build_engine.py compiles, with their files."""
+    tool = ast.parse((PACKAGE.parents[1] / "tools" / "build_engine.py").read_text(encoding="utf-8"))
+    (names,) = [
+        node.value for node in tool.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
+    ]
+    return {name: str(PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")) for name in ast.literal_eval(names)}
+
+
+def closed_classes(text: str) -> set[str]:
+    """The classes of a file that interpreted classes may not derive from once it is compiled."""
+    return {
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef) and not any("mypyc_attr" in ast.unparse(d) for d in node.decorator_list)
+    }
+
+
+def derived(text: str, closed: dict[str, set[str]]) -> list[str]:
+    """The classes of a file that is not compiled which derive from closed ones."""
+    tree = ast.parse(text)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in closed
+        for alias in node.names
+        if alias.name in closed[node.module]
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            found += [f"{node.name} of {b.id}" for b in node.bases if isinstance(b, ast.Name) and b.id in imported]
+    return found
+
+
+@pytest.mark.skipif(not (PACKAGE.parents[1] / "tools").exists(), reason="an installed package has no tools/")
+def test_classes_that_interpreted_ones_derive_from_are_open():
+    files = compiled_files()
+    closed = {name: closed_classes(Path(path).read_text(encoding="utf-8")) for name, path in files.items()}
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        if str(path) not in files.values() and (wrong := derived(path.read_text(encoding="utf-8"), closed)):
+            found[path.relative_to(PACKAGE).as_posix()] = wrong
+    assert not found, "add @mypyc_attr(allow_interpreted_subclasses=True) to the bases"
+
+
+def test_a_closed_base_is_found():
+    closed = {"rushlight.core.node": closed_classes("class A: ...\n@mypyc_attr(allow_interpreted_subclasses=True)\nclass B: ...")}
+    assert closed == {"rushlight.core.node": {"A"}}
+    assert derived("from rushlight.core.node import A, B\nclass C(A): ...\nclass D(B): ...", closed) == ["C of A"]
