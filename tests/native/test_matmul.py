@@ -51,7 +51,7 @@ def test_a_long_sum_over_a_small_result(compare):
         a, b = operand(20, 20000, form[0]), operand(20000, 33, form[1], seed=1)
         found = compare("mm", a, b, atol=4e-3)
         exact = a.astype(np.float64) @ b.astype(np.float64)
-        assert np.sqrt(np.mean((found - exact) ** 2)) < 3e-5  # one float32 after the other would be at 1e-4
+        assert np.sqrt(np.mean((found - exact) ** 2)) < 6e-5  # one float32 after the other would be at 2e-4
     compare("mv", operand(9000, 3, "T").T, numbers(9000), atol=2e-3)
     compare("addmm", numbers(7), operand(5, 9000, "T"), numbers(9000, 7, seed=1), 0.5, 2.0, atol=4e-3)
 
