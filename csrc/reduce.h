@@ -20,7 +20,8 @@
 namespace rushlight {
 
 constexpr int64_t strip_columns = 512;  // columns that are reduced together
-constexpr int64_t short_run = 16;       // reduced runs shorter than this are folded where that is possible
+constexpr int64_t short_run = 16;       // reduced runs shorter than this are folded, or turned into columns
+constexpr int64_t tile_rows = 64;       // ... so many at a time
 
 struct Axis {
   int64_t length, in, out;  // `in` in bytes, `out` in elements of the result
@@ -117,6 +118,27 @@ void share_tasks(int64_t tasks, int64_t each, Body&& body) {
   parallel_range(tasks, std::max<int64_t>(1, serial_elements / std::max<int64_t>(each, 1)), body);
 }
 
+// Rows [begin, end) of a few elements each: turned into columns, a tile at a time.
+template <class Op>
+void reduce_short_rows(const Offsets& kept, const Op& op, const char* data, typename Op::Out* out, int64_t length, int64_t begin, int64_t end) {
+  using In = typename Op::In;
+  In tile[short_run * tile_rows];
+  typename Op::Part parts[tile_rows];
+  int64_t to[tile_rows];
+  for (int64_t first = begin; first < end; first += tile_rows) {
+    const int64_t rows = std::min(tile_rows, end - first);
+    for (int64_t i = 0; i < rows; i++) {
+      int64_t from;
+      kept.locate(first + i, from, to[i]);
+      const In* p = reinterpret_cast<const In*>(data + from);
+      for (int64_t k = 0; k < length; k++) tile[k * tile_rows + i] = p[k];
+      parts[i] = Op::start();
+    }
+    op.rows(tile, length, tile_rows, rows, parts);
+    for (int64_t i = 0; i < rows; i++) out[to[i]] = op.finish(parts[i]);
+  }
+}
+
 template <class Op>
 void reduce_by_row(const Reduction& r, const Op& op, const char* data, typename Op::Out* out) {
   using In = typename Op::In;
@@ -133,6 +155,8 @@ void reduce_by_row(const Reduction& r, const Op& op, const char* data, typename 
     }
     return total;
   };
+  if (groups == 1 && outer.count == 0 && length < short_run && kept.total >= tile_rows)
+    return share_tasks(kept.total, length, [&](int64_t begin, int64_t end) { reduce_short_rows(kept, op, data, out, length, begin, end); });
   if (groups == 1)
     return share_tasks(kept.total, r.reduced, [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; o++) {
@@ -222,6 +246,11 @@ PyObject* reduce(const Array& x, const bool* over, bool keepdim, const Op& op) {
   int ndim = 0;
   for (int d = 0; d < x.ndim; d++)
     if (!over[d] || keepdim) shape[ndim++] = over[d] ? 1 : x.shape[d];
+  if (ndim == 0 && x.contiguous() && x.size() <= serial_elements) {
+    Owned made(new_array(0, nullptr, type_of<typename Op::Out>));
+    if (made) *view_of(made.get()).template as<typename Op::Out>() = op.finish(op.run(x.as<const typename Op::In>(), x.size()));
+    return made.give();
+  }
   Reduction r;
   Array seen = x;
   Owned held;
@@ -233,7 +262,7 @@ PyObject* reduce(const Array& x, const bool* over, bool keepdim, const Op& op) {
   }
   Owned made(new_array(ndim, shape, type_of<typename Op::Out>));
   if (!made) return nullptr;
-  auto* out = view_of(made.get()).as<typename Op::Out>();
+  auto* out = view_of(made.get()).template as<typename Op::Out>();
   const ReleaseGil released(x.size());
   r.axes[r.ndim - 1].reduced ? reduce_by_row(r, op, seen.data, out) : reduce_by_column(r, op, seen.data, out);
   return made.give();
