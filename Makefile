@@ -46,7 +46,7 @@ check: python ## ruff, mypy, the layer test and the fast tests: under a minute
 
 bench: python ## measure rushlight (and torch, where it is installed)
 	@$(SETUP) --extras dev
-	@"$(VENV_PYTHON)" benchmarks/run.py $(ARGS)
+	@"$(VENV_PYTHON)" -m benchmarks $(ARGS)
 
 venv: python ## make the environment with everything the tests need
 	@$(SETUP) --extras dev

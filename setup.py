@@ -1,7 +1,7 @@
-"""What pyproject.toml cannot say: the C++ kernels, compiled where a compiler is at hand and left out where none is.
+"""What pyproject.toml cannot say: the C++ kernels and the engine, compiled where a compiler is at hand and left out where none is.
 
-RUSHLIGHT_BUILD picks what is compiled: `pure` (nothing) or `full` (everything; the default, except for editable installs,
-which are pure unless the variable is set).
+RUSHLIGHT_BUILD picks what is compiled: `pure` (nothing), `kernels` (the C++ ones) or `full` (the engine too; the default,
+except for editable installs, which are pure unless the variable is set).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import build_kernels  # noqa: E402  (tools/ is no package)
+import build_engine  # noqa: E402  (tools/ is no package)
+import build_kernels  # noqa: E402
 
-CHOICES = ("pure", "full")
+CHOICES = ("pure", "kernels", "full")
 
 
 def wanted(editable: bool) -> str:
@@ -42,6 +43,12 @@ class Build(build_py):
             )
         except build_kernels.BuildError as error:
             print(f"rushlight: the native kernels were not built, NumPy will compute instead: {error}", file=sys.stderr)
+        if wanted(self.editable_mode) == "kernels":
+            return
+        try:
+            build_engine.build(ROOT / "build" / "engine", target)
+        except build_engine.BuildError as error:
+            print(f"rushlight: the engine was not compiled and runs as Python: {error}", file=sys.stderr)
 
 
 class CompiledDistribution(Distribution):

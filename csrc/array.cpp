@@ -2,6 +2,7 @@
 #include "array.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "pool.h"
@@ -48,6 +49,12 @@ Type type_from(PyArray_Descr* descr) {
 }
 
 }  // namespace
+
+Type type_of_dtype(PyObject* dtype) {
+  if (!dtype || !PyArray_DescrCheck(dtype)) return Type::Other;
+  auto* descr = reinterpret_cast<PyArray_Descr*>(dtype);
+  return PyArray_ISNBO(descr->byteorder) ? type_from(descr) : Type::Other;
+}
 
 int type_number(Type type) {
   switch (type) {
@@ -115,6 +122,16 @@ bool Array::dense() const {
   for (int i = 0; i < count; i++) {
     if (strides[order[i]] != expected) return false;
     expected *= shape[order[i]];
+  }
+  return true;
+}
+
+bool Array::row_major_order() const {
+  npy_intp outer = NPY_MAX_INTP;
+  for (int i = 0; i < ndim; i++) {
+    if (shape[i] == 1 || strides[i] == 0) continue;
+    if (strides[i] < 0 || strides[i] > outer) return false;
+    outer = strides[i];
   }
   return true;
 }
@@ -191,6 +208,23 @@ PyObject* new_array_like(const Array& like, Type type) {
   npy_intp strides[max_dims];
   for (int i = 0; i < like.ndim; i++) strides[i] = like.strides[i] / size * wanted;
   return with_strides(like.ndim, like.shape, strides, type);
+}
+
+PyObject* new_array_in_order(const Array& like, const npy_intp* shape, Type type) {
+  PyArray_Descr* descr = PyArray_DescrFromType(type_number(type));
+  if (!descr) return nullptr;
+  npy_intp step = PyDataType_ELSIZE(descr);
+  Py_DECREF(descr);
+  int order[max_dims];
+  for (int i = 0; i < like.ndim; i++) order[i] = i;
+  std::stable_sort(order, order + like.ndim, [&](int a, int b) { return std::abs(like.strides[a]) > std::abs(like.strides[b]); });
+  if (std::is_sorted(order, order + like.ndim)) return new_array(like.ndim, shape, type);
+  npy_intp strides[max_dims];
+  for (int i = like.ndim - 1; i >= 0; i--) {
+    strides[order[i]] = step;
+    step *= shape[order[i]];
+  }
+  return with_strides(like.ndim, shape, strides, type);
 }
 
 PyObject* new_channels_last(int ndim, const npy_intp* shape, Type type) {

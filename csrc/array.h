@@ -77,6 +77,8 @@ struct Array {
   bool same_strides(const Array& other) const;
   // Whether the elements fill one block of memory without gaps or repeats, in whatever order of dimensions.
   bool dense() const;
+  // Whether the order of dimensions in memory is row-major, gaps, repeats and parts of a larger array allowed.
+  bool row_major_order() const;
   // Channels innermost: [N, C, *spatial] that lies in memory as [N, *spatial, C]. A shape may be this and contiguous.
   bool channels_last() const;
   // Whether two arrays could share a byte; equal arrays (same start, shape, strides) count as not overlapping.
@@ -87,6 +89,8 @@ struct Array {
 // of that array, which must be dense and have the same shape. NULL with an exception set when there is no memory.
 PyObject* new_array(int ndim, const npy_intp* shape, Type type);
 PyObject* new_array_like(const Array& like, Type type);
+// A dense array of `shape` (of as many dimensions as `like`) whose dimensions lie in memory in the order of those of `like`.
+PyObject* new_array_in_order(const Array& like, const npy_intp* shape, Type type);
 // [N, C, *spatial] that lies in memory as [N, *spatial, C].
 PyObject* new_channels_last(int ndim, const npy_intp* shape, Type type);
 // `array` (a new reference, given away) as a HiddenArray. A row-major array is returned as it is.
@@ -99,6 +103,8 @@ inline Array view_of(PyObject* array) {
   return found;
 }
 
+// The type that a NumPy dtype object names; Other for anything else (and for nullptr).
+Type type_of_dtype(PyObject* dtype);
 int type_number(Type type);   // NumPy's number of a type, -1 for bfloat16 before ml_dtypes was met
 extern PyTypeObject* hidden_type;  // rushlight's HiddenArray, set when the module is bound
 

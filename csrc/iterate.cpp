@@ -25,6 +25,13 @@ bool broadcast(const Array* const* operands, int count, int& ndim, npy_intp* sha
 
 bool full(const Array& a, int ndim, const npy_intp* shape) { return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape); }
 
+// Whether dense arrays of one shape lie in memory in the same order, whatever the size of their elements.
+bool same_order(const Array& a, const Array& b) {
+  for (int i = 0; i < a.ndim; i++)
+    if (a.shape[i] != 1 && a.strides[i] / a.itemsize() != b.strides[i] / b.itemsize()) return false;
+  return true;
+}
+
 bool given_target(Target& target, const Array* const* operands, int count, PyObject* out, Type type, int ndim,
                   const npy_intp* shape) {
   Array& array = target.array;
@@ -52,28 +59,27 @@ bool make_target(Target& target, const Array* const* operands, int count, PyObje
   if (!broadcast(operands, count, ndim, shape)) return false;
   if (out && out != Py_None) return given_target(target, operands, count, out, type, ndim, shape);
   // A layout that differs from row-major is taken over when every operand of the full shape has it or is the backend's
-  // own business; two layouts that the user chose are for the reference to reconcile.
+  // own business. Beside a row-major operand it is row-major, as with NumPy; what else the user chose that does not agree
+  // is for the reference to reconcile.
   const Array* pattern = nullptr;
-  bool users = false, row_major = false;
+  bool users = false, row_major = false, unclear = false;
   for (int k = 0; k < count; k++) {
     const Array& a = *operands[k];
-    if (a.contiguous()) {
-      row_major |= full(a, ndim, shape) && !a.hidden;
-      continue;
-    }
-    if (!full(a, ndim, shape) || !a.dense()) {
+    if (a.contiguous() || a.row_major_order()) {
+      if (!full(a, ndim, shape) || a.hidden) continue;
+      const bool repeats = !a.contiguous() && std::find(a.strides, a.strides + ndim, 0) != a.strides + ndim;
+      (repeats ? unclear : row_major) = true;
+    } else if (!full(a, ndim, shape) || !a.dense()) {
       if (!a.hidden) return false;
-      continue;
+    } else {
+      users |= !a.hidden;
+      target.hidden |= a.hidden;
+      if (pattern && !same_order(*pattern, a)) unclear |= !(pattern->hidden && a.hidden);
+      if (!pattern) pattern = &a;
     }
-    if (pattern && !pattern->same_strides(a)) {
-      if (!(pattern->hidden && a.hidden)) return false;
-      continue;
-    }
-    pattern = &a;
-    users |= !a.hidden;
-    target.hidden |= a.hidden;
   }
-  if (users && (target.hidden || row_major)) return false;
+  if (users && (target.hidden || (unclear && !row_major))) return false;
+  if (users && row_major) pattern = nullptr;
   target.value = pattern ? new_array_like(*pattern, type) : new_array(ndim, shape, type);
   return target.value && target.array.read(target.value);
 }

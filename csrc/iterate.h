@@ -12,9 +12,10 @@
 
 namespace rushlight {
 
-// Elements below which a loop runs on one thread, and elements in a block of a larger one.
-constexpr int64_t serial_elements = 16 << 10;
-constexpr int64_t block_elements = 32 << 10;
+// Elements up to which a loop runs on one thread, and elements in a block of a larger one, where an element costs about
+// one addition.
+constexpr int64_t serial_elements = 32 << 10;
+constexpr int64_t block_elements = 16 << 10;
 
 template <int N>
 struct Loop {
@@ -70,23 +71,24 @@ struct Loop {
     }
   }
 
+  // `cost`: how many additions one element is worth.
   template <class Body>
-  void run(Body&& body) const {
+  void run(Body&& body, int64_t cost = 1) const {
     if (size == 0) return;
-    const int64_t length = shape[ndim - 1], rows = size / length;
+    const int64_t length = shape[ndim - 1], rows = size / length, block = block_elements / cost;
     int64_t step[N];
     for (int k = 0; k < N; k++) step[k] = strides[k][ndim - 1];
-    if (size <= serial_elements) {
+    if (size * cost <= serial_elements) {
       walk(0, rows, 0, length, step, body);
-    } else if (length >= block_elements) {
+    } else if (length >= block) {
       // Blocks are parts of rows.
-      const int64_t parts = (length + block_elements - 1) / block_elements;
-      parallel(rows * parts, [&](int64_t block) {
-        const int64_t row = block / parts, begin = block % parts * block_elements;
-        walk(row, row + 1, begin, std::min(length, begin + block_elements), step, body);
+      const int64_t parts = (length + block - 1) / block;
+      parallel(rows * parts, [&](int64_t number) {
+        const int64_t row = number / parts, begin = number % parts * block;
+        walk(row, row + 1, begin, std::min(length, begin + block), step, body);
       });
     } else {
-      parallel_range(rows, std::max<int64_t>(1, block_elements / length),
+      parallel_range(rows, std::max<int64_t>(1, block / length),
                      [&](int64_t begin, int64_t end) { walk(begin, end, 0, length, step, body); });
     }
   }

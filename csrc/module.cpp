@@ -1,15 +1,18 @@
 // The extension module: one for each instruction set, from the same sources.
 //
 // `bind(name, reference)` gives the callable that stands in the kernel table: it runs the native code, or the reference
-// where that declines. It is an object of its own type with a vectorcall slot: three arrays cost about 25 ns this way.
+// where that declines (or where there is no native code of that name: then it only brings HiddenArrays to the default
+// format). It is an object of its own type with a vectorcall slot: three arrays cost about 25 ns this way.
 #define RUSHLIGHT_IMPORTS_NUMPY
 #include "array.h"
+#include "conv.h"
 #include "kernel.h"
 #include "parallel.h"
 #include "pool.h"
 
 #include <structmember.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <map>
@@ -44,21 +47,46 @@ struct Kernel {
   unsigned long long calls, declined;
 };
 
+bool is_hidden(PyObject* value) { return Py_TYPE(value) == hidden_type; }
+
+// Whether `value` is a HiddenArray or a list or tuple with one in it.
+bool holds_hidden(PyObject* value) {
+  if (is_hidden(value)) return true;
+  if (!PyList_CheckExact(value) && !PyTuple_CheckExact(value)) return false;
+  PyObject** items = PySequence_Fast_ITEMS(value);
+  return std::any_of(items, items + PySequence_Fast_GET_SIZE(value), is_hidden);
+}
+
+// A new reference to `value` with its HiddenArrays in the default format.
+PyObject* without_hidden(PyObject* value) {
+  if (is_hidden(value)) return PyObject_CallMethod(value, "default", nullptr);
+  if (!holds_hidden(value)) return Py_NewRef(value);
+  const Py_ssize_t size = PySequence_Fast_GET_SIZE(value);
+  PyObject* plain = PyList_New(size);
+  for (Py_ssize_t i = 0; plain && i < size; i++) {
+    PyObject* item = without_hidden(PySequence_Fast_GET_ITEM(value, i));
+    if (!item) {
+      Py_DECREF(plain);
+      return nullptr;
+    }
+    PyList_SET_ITEM(plain, i, item);
+  }
+  return plain;
+}
+
 // The reference with HiddenArrays replaced by default-format arrays.
 PyObject* call_reference(Kernel* self, PyObject* const* args, size_t nargsf, PyObject* names) {
   const Py_ssize_t positional = PyVectorcall_NARGS(nargsf), total = positional + (names ? PyTuple_GET_SIZE(names) : 0);
-  bool hidden = false;
-  for (Py_ssize_t i = 0; i < total; i++) hidden |= Py_TYPE(args[i]) == hidden_type;
-  if (!hidden) return PyObject_Vectorcall(self->reference, args, size_t(positional), names);
-  PyObject* plain[max_parameters];
-  Py_ssize_t made = 0;
+  if (std::none_of(args, args + total, holds_hidden)) return PyObject_Vectorcall(self->reference, args, size_t(positional), names);
+  std::vector<PyObject*> plain;
   PyObject* result = nullptr;
-  for (; made < total && made < max_parameters; made++) {
-    plain[made] = Py_TYPE(args[made]) == hidden_type ? PyObject_CallMethod(args[made], "default", nullptr) : Py_NewRef(args[made]);
-    if (!plain[made]) break;
+  for (Py_ssize_t i = 0; i < total; i++) {
+    PyObject* value = without_hidden(args[i]);
+    if (!value) break;
+    plain.push_back(value);
   }
-  if (made == total) result = PyObject_Vectorcall(self->reference, plain, size_t(positional), names);
-  for (Py_ssize_t i = 0; i < made; i++) Py_DECREF(plain[i]);
+  if (Py_ssize_t(plain.size()) == total) result = PyObject_Vectorcall(self->reference, plain.data(), size_t(positional), names);
+  for (PyObject* value : plain) Py_DECREF(value);
   return result;
 }
 
@@ -81,7 +109,7 @@ bool place(const Listed& listed, PyObject* const* args, Py_ssize_t positional, P
 PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nargsf, PyObject* names) {
   auto* self = reinterpret_cast<Kernel*>(object);
   PyObject* placed[max_parameters];
-  if (place(*self->listed, args, PyVectorcall_NARGS(nargsf), names, placed)) {
+  if (self->listed && place(*self->listed, args, PyVectorcall_NARGS(nargsf), names, placed)) {
     PyObject* result = nullptr;
     try {
       result = self->listed->entry.run(placed);
@@ -110,12 +138,14 @@ void kernel_dealloc(PyObject* object) {
 }
 
 PyObject* kernel_repr(PyObject* object) {
-  const Listed* listed = reinterpret_cast<Kernel*>(object)->listed;
-  return PyUnicode_FromFormat("<native kernel %s (%s)>", listed->entry.name, listed->family);
+  const auto* self = reinterpret_cast<Kernel*>(object);
+  const Listed* listed = self->listed;
+  return !listed ? PyUnicode_FromFormat("<kernel without native code: %R>", self->reference) : PyUnicode_FromFormat("<native kernel %s (%s)>", listed->entry.name, listed->family);
 }
 
 PyObject* kernel_name(PyObject* object, void*) {
-  return PyUnicode_FromString(reinterpret_cast<Kernel*>(object)->listed->entry.name);
+  const auto* self = reinterpret_cast<Kernel*>(object);
+  return self->listed ? PyUnicode_FromString(self->listed->entry.name) : PyObject_GetAttrString(self->reference, "__name__");
 }
 
 PyMemberDef kernel_members[] = {
@@ -156,16 +186,12 @@ PyObject* bind(PyObject*, PyObject* const* args, Py_ssize_t count) {
     return nullptr;
   }
   const auto found = table().find(PyUnicode_AsUTF8(args[0]));
-  if (found == table().end()) {
-    PyErr_Format(PyExc_KeyError, "there is no native kernel %R", args[0]);
-    return nullptr;
-  }
-  if (!intern_parameters(found->second)) return nullptr;
+  if (found != table().end() && !intern_parameters(found->second)) return nullptr;
   PyObject* object = kernel_type->tp_alloc(kernel_type, 0);
   if (!object) return nullptr;
   auto* self = reinterpret_cast<Kernel*>(object);
   self->call = kernel_call;
-  self->listed = &found->second;
+  self->listed = found == table().end() ? nullptr : &found->second;
   self->reference = Py_NewRef(args[1]);
   return object;
 }
@@ -264,7 +290,7 @@ PyMODINIT_FUNC RUSHLIGHT_JOIN(PyInit_, RUSHLIGHT_MODULE)() {
   kernel_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kernel_spec));
   if (!kernel_type || !prepare_pool()) return nullptr;
   PyObject* module = PyModule_Create(&definition);
-  if (module && (PyModule_AddFunctions(module, pool_methods) < 0 ||
+  if (module && (PyModule_AddFunctions(module, pool_methods) < 0 || PyModule_AddFunctions(module, conv::methods) < 0 ||
                  PyModule_AddObjectRef(module, "Kernel", reinterpret_cast<PyObject*>(kernel_type)) < 0 ||
                  PyModule_AddIntConstant(module, "vector_bytes", RUSHLIGHT_VECTOR_BYTES) < 0)) {
     Py_DECREF(module);

@@ -172,7 +172,7 @@ def run_aliased(code: str) -> str:
         ("import torch; torch.optim.Adamm", "MissingNameError|torch.optim|Adamm|torch.optim.Adam"),
         ("import torch; torch.nn.functional.rellu", "MissingNameError|torch.nn.functional.relu"),
         ("import torch; torch.utils.data.DataLoder", "MissingNameError|torch.utils.data.DataLoader"),
-        ("import torch; torch.nn.LSTM", "MissingNameError|PyTorch 2.13 has it|not got it yet"),
+        ("import torch; torch.nn.AdaptiveLogSoftmaxWithLoss", "MissingNameError|PyTorch 2.13 has it|not got it yet"),
         ("import torch.optimm", "MissingModuleError|torch.optim"),
         ("from torch.nn import Liner", "MissingImportError|torch.nn.Linear"),
         ("import torch; torch.hub.load('pytorch/vision', 'resnet18')", "MissingNameError|torch.hub|PyTorch 2.13 has it"),

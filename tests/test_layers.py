@@ -50,6 +50,7 @@ PLUG_INS = {
 LATE_ON_PURPOSE = {
     ("rushlight.backends.registry", "rushlight.backends.meta"),  # a backend is loaded when its device is first used
     ("rushlight.backends.registry", "rushlight.backends.reference"),
+    ("rushlight.backends.registry", "rushlight.backends.native"),
     ("rushlight.__main__", "rushlight.compat.notebook"),  # a script does not wait for what only notebooks need
     ("rushlight.compat.alias", "rushlight.compat.distribution"),  # needs importlib.metadata, which is slow to import
 }

@@ -26,7 +26,7 @@ TARGET = ROOT / "src" / "rushlight" / "backends" / "native"
 X86 = {
     "baseline": (16, []),
     "avx2": (32, ["-mavx2", "-mfma", "-mf16c", "-mbmi2"]),
-    "avx512": (64, ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c", "-mbmi2", "-mprefer-vector-width=512"]),
+    "avx512": (64, ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mf16c", "-mbmi2", "-mprefer-vector-width=512"]),
 }
 INSTRUCTION_SETS = (
     X86 if platform.machine().lower() in ("x86_64", "amd64") else {"neon": (16, [])} if platform.machine().lower() in ("aarch64", "arm64")
@@ -108,9 +108,8 @@ def build(isas: list[str], objects: Path, target: Path, jobs: int | None = None)
     shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
     for module, products in links:
         fresh = module.with_name(module.name + ".new")
-        done = subprocess.run(
-            [*compiler(), *shared, *map(str, products), *(f for f in extra if f == "-fopenmp"), "-o", str(fresh)], capture_output=True, text=True
-        )  # fmt: skip
+        command = [*compiler(), *shared, *map(str, products), *(f for f in extra if f == "-fopenmp"), "-o", str(fresh)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise BuildError(f"{module.name} did not link:\n{done.stderr}")
         fresh.replace(module)  # a process that runs the old one keeps it

@@ -8,6 +8,9 @@ import platform
 import ml_dtypes
 import numpy as np
 
+from rushlight.backends.native import NativeKernels, module_of, supported
+from rushlight.backends.registry import kernels_for
+from rushlight.base.device import CPU
 from rushlight.base.env import setting
 from rushlight.settings import get_num_interop_threads, get_num_threads
 from rushlight.version import __version__
@@ -20,10 +23,20 @@ def show() -> str:
         f"  - Python {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"  - NumPy {np.__version__}",
         f"  - ml_dtypes {ml_dtypes.__version__}",
-        f"  - CPU kernels: {setting('RUSHLIGHT_KERNELS')}",
+        f"  - CPU kernels: {kernels_in_use()}",
         "  - accelerators: none, emulated in host memory",
         "",
     ))
+
+
+def kernels_in_use() -> str:
+    """Which kernels compute on the CPU: the instruction set of the native ones, or NumPy and why."""
+    table = kernels_for(CPU)
+    if isinstance(table, NativeKernels):
+        built = [name for name in supported() if module_of(name) is not None]
+        return f"native, {table._instruction_set} (built and runnable here: {', '.join(built)}), NumPy for the rest"
+    wanted = setting("RUSHLIGHT_KERNELS")
+    return "NumPy (RUSHLIGHT_KERNELS=reference)" if wanted == "reference" else "NumPy (no native kernels were built)"
 
 
 def parallel_info() -> str:

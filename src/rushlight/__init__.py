@@ -10,6 +10,7 @@ from importlib import import_module
 from math import e, inf, nan, pi
 from typing import Any
 
+import rushlight.base.build  # before anything of the engine: decides whether it runs compiled
 from rushlight import autograd, backends, overrides, random, version
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from rushlight.autograd.grad_mode import (
@@ -110,7 +111,7 @@ newaxis = None
 # Imported when first used: packages, and functions by the module that has them.
 _PACKAGES = frozenset((
     "__config__", "_C", "accelerator", "amp", "compat", "compiler", "cpu", "cuda", "distributed", "hub", "jit", "linalg", "mps",
-    "nn", "optim", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
+    "nn", "optim", "profiler", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
 ))
 _LAZY = {
     "ops.conv": "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution",
@@ -126,10 +127,12 @@ _LAZY = {
     "fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ "
     "rad2deg_ reciprocal_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_",
     "ops.normalization": "batch_norm group_norm instance_norm layer_norm rms_norm",
+    "ops.packing": "_pack_padded_sequence _pad_packed_sequence",
     "ops.pad": "constant_pad_nd",
     "ops.pool": "adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d "
     "max_pool3d",
     "ops.ranges": "arange eye linspace logspace range",
+    "ops.recurrent": "gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell",
 }
 _FUNCTIONS = {
     **{name: module for module, names in _LAZY.items() for name in names.split()},

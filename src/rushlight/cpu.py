@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.backends.memory import empty_cache, memory_stats, set_memory_limit
 from rushlight.cuda.streams import Event, Stream, StreamContext, current_stream, stream
 
 __all__ = [
-    "Event", "Stream", "StreamContext", "current_device", "current_stream", "device_count", "is_available", "is_initialized",
-    "set_device", "stream", "synchronize",
+    "Event", "Stream", "StreamContext", "current_device", "current_stream", "device_count", "empty_cache", "is_available",
+    "is_initialized", "memory_stats", "set_device", "set_memory_limit", "stream", "synchronize",
 ]  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rushlight.core.primitive import COMMON_FLOAT, apply2
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import Undifferentiable, float_operands, need_tensor, refuse
-from rushlight.ops.common import Unary, binary, check_broadcast, serve, tensors_of, unary, write_out
+from rushlight.ops.checks import float_operands, need_tensor, refuse
+from rushlight.ops.common import Unary, Undifferentiable, binary, check_broadcast, serve, tensors_of, unary, write_out
 from rushlight.ops.elementwise import exp2, expm1, log1p, sinc
 from rushlight.ops.elementwise import sigmoid as expit
 from rushlight.ops.reduce import logsumexp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -66,9 +67,12 @@ def test_reads_are_found():
     assert names_read(source) == set("ABCDE")
 
 
+MISSING_ISA = "baseline" if platform.machine() in ("aarch64", "arm64") else "neon"
+
+
 @pytest.mark.parametrize(("value", "expected"), [("native", "UnsupportedOperationError"), ("fast", "ValueError")])
 def test_kernels_that_are_not_there_are_an_error(value, expected):
-    environment = {**os.environ, "RUSHLIGHT_KERNELS": value}
+    environment = {**os.environ, "RUSHLIGHT_KERNELS": value, "RUSHLIGHT_ISA": MISSING_ISA}
     code = "import rushlight; rushlight.ones(2) + 1"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and expected in done.stderr and "RUSHLIGHT_KERNELS" in done.stderr

@@ -17,7 +17,8 @@ import rushlight as rl
 from rushlight.backends.hidden import HiddenArray
 from rushlight.core.modes import Override
 from rushlight.core.primitive import Primitive, apply1, apply2
-from rushlight.core.tensor import alias_array, array_of, numpy_strides
+from rushlight.core.strides import numpy_strides
+from rushlight.core.tensor import alias_array, array_of
 
 
 def hide(array):

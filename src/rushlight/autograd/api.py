@@ -3,77 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from math import prod
 from typing import Any
 
 from rushlight.autograd.engine import run_backward
-from rushlight.core.node import Edge, GradientEdge
-from rushlight.core.tensor import TensorBase, attach, is_tensor
-from rushlight.ops.creation import ones, zeros
+from rushlight.autograd.roots import as_tuple, input_edge, run_from, starts
+from rushlight.core.tensor import TensorBase, attach
+from rushlight.ops.creation import zeros
 from rushlight.ops.shape import stack
-
-
-def _as_tuple(value: Any, what: str) -> tuple[Any, ...]:
-    if isinstance(value, (TensorBase, GradientEdge)) or value is None:
-        return (value,)
-    try:
-        return tuple(value)
-    except TypeError:
-        raise TypeError(f"{what} must be a Tensor or a sequence of Tensors, got {type(value).__name__}") from None
-
-
-def _root(output: Any, i: int) -> Edge:
-    """The edge a backward pass starts from; says why when there is none."""
-    if isinstance(output, GradientEdge):
-        return output.node, output.output_nr
-    if not isinstance(output, TensorBase):
-        raise TypeError(f"element {i} of tensors must be a Tensor or a GradientEdge, got {type(output).__name__}")
-    edge = output.edge()
-    if edge is None:
-        raise RuntimeError(
-            f"element {i} of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
-            "gradient, or it was computed inside no_grad(), from detached tensors, or by an operation without derivative such as "
-            "argmax or a comparison. Check that your parameters have requires_grad=True (are all of them frozen?) and that the loss "
-            "is computed from them by differentiable operations."
-        )
-    return edge  # type: ignore[no-any-return]
-
-
-def _cotangent(edge: Edge, given: Any, i: int) -> Any:
-    """The cotangent to start with: the one given, checked, or one for a scalar."""
-    meta = edge[0].metas[edge[1]]
-    if given is None:
-        if prod(meta.shape) != 1:
-            raise RuntimeError(
-                f"grad can be implicitly created only for scalar outputs, but this one has shape {list(meta.shape)}. Pass "
-                "gradient= (grad_outputs= in autograd.grad), a tensor of that shape, or reduce the output first: loss.sum().backward()"
-            )
-        if meta.dtype.is_complex:
-            raise RuntimeError(
-                f"grad can be implicitly created only for real scalar outputs but got {meta.dtype!r}: pass gradient= yourself"
-            )
-        return ones(meta.shape, dtype=meta.dtype, device=meta.device)
-    if not isinstance(given, TensorBase):
-        raise TypeError(f"gradients can be either Tensors or None, but got {type(given).__name__}")
-    if given._shape != meta.shape:
-        raise RuntimeError(
-            f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape of "
-            f"torch.Size({list(meta.shape)}). The gradient to start from needs the shape of the output."
-        )
-    if given._dtype.is_complex != meta.dtype.is_complex:
-        raise RuntimeError(
-            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
-            f"grad_output[{i}] has a dtype of {given._dtype!r} and output[{i}] has a dtype of {meta.dtype!r}."
-        )
-    return given
-
-
-def _starts(outputs: tuple[Any, ...], grads: Any) -> tuple[list[Edge], list[Any]]:
-    given = (None,) * len(outputs) if grads is None else _as_tuple(grads, "the gradients")
-    if len(given) != len(outputs):
-        raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) for each tensor")
-    roots = [_root(output, i) for i, output in enumerate(outputs)]
-    return roots, [_cotangent(edge, g, i) for i, (edge, g) in enumerate(zip(roots, given, strict=True))]
 
 
 def backward(
@@ -101,7 +37,7 @@ def backward(
         grad_tensors = grad_variables
     if create_graph:
         warnings.warn(_CYCLE, UserWarning, stacklevel=2)
-    _backward(tensors, grad_tensors, retain_graph, create_graph, inputs)
+    run_from(tensors, grad_tensors, retain_graph, create_graph, inputs)
 
 
 _CYCLE = (
@@ -109,36 +45,6 @@ _CYCLE = (
     "cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this "
     "function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid the leak."
 )
-
-
-def _backward(tensors: Any, grad_tensors: Any, retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
-    outputs = _as_tuple(tensors, "tensors")
-    edges = None
-    if inputs is not None:
-        given = _as_tuple(inputs, "inputs")
-        if not given:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        edges = [_input_edge(t, i) for i, t in enumerate(given)]
-        for t in given:
-            if is_tensor(t):
-                t.retain_grad()
-    roots, cotangents = _starts(outputs, grad_tensors)
-    keep = create_graph if retain_graph is None else retain_graph
-    run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges)
-
-
-def _input_edge(t: Any, i: int) -> Edge:
-    if isinstance(t, GradientEdge):
-        return t.node, t.output_nr
-    if not isinstance(t, TensorBase):
-        raise TypeError(f"inputs[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}")
-    edge = t.edge()
-    if edge is None:
-        raise RuntimeError(
-            f"One of the differentiated Tensors does not require grad: inputs[{i}] of shape {list(t._shape)}. Set "
-            "requires_grad=True on it before computing the outputs."
-        )
-    return edge  # type: ignore[no-any-return]
 
 
 def grad(
@@ -174,20 +80,20 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
     unused_ok = materialize_grads if allow_unused is None else allow_unused
-    ins = _as_tuple(inputs, "inputs")
+    ins = as_tuple(inputs, "inputs")
     if not ins:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
-    outs = _as_tuple(outputs, "outputs")
+    outs = as_tuple(outputs, "outputs")
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        return _batched(outs, ins, _as_tuple(grad_outputs, "grad_outputs"), keep, create_graph, unused_ok, materialize_grads)
-    edges = [_input_edge(t, i) for i, t in enumerate(ins)]
-    roots, cotangents = _starts(outs, grad_outputs)
-    found = run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph, inputs=edges, accumulate=False)
+        return _batched(outs, ins, as_tuple(grad_outputs, "grad_outputs"), keep, create_graph, unused_ok, materialize_grads)
+    edges = [input_edge(t, i) for i, t in enumerate(ins)]
+    roots, cotangents = starts(outs, grad_outputs)
+    found = run_backward(roots, cotangents, retain_graph=bool(keep), create_graph=bool(create_graph), inputs=edges, accumulate=False)
     for i, (g, edge) in enumerate(zip(found, edges, strict=True)):
         if g is not None:
             continue
-        meta = edge[0].metas[edge[1]]
+        meta = edge[0].meta(edge[1])
         if not unused_ok:
             raise RuntimeError(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph: inputs[{i}] of shape "
@@ -241,7 +147,7 @@ def tensor_backward(
     """Add the gradient of this tensor to `.grad` of the leaves it was computed from; see `autograd.backward`."""
     if create_graph:
         warnings.warn(_CYCLE, UserWarning, stacklevel=2)
-    _backward(self, gradient, retain_graph, create_graph, inputs)
+    run_from(self, gradient, retain_graph, create_graph, inputs)
 
 
 attach("backward", tensor_backward)

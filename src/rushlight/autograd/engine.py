@@ -10,15 +10,18 @@ without a copy, so two leaves never share memory, nor a leaf and the caller.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
 from rushlight.core.modes import local, set_grad
-from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput
+from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput, release_node, run_node
+from rushlight.core.storage import AutogradMeta
+from rushlight.core.strides import numpy_strides
 from rushlight.core.table import T
-from rushlight.core.tensor import is_tensor, numpy_strides
+from rushlight.core.tensor import TensorBase, is_tensor, make_alias
 
 
 class Arriving:
@@ -33,12 +36,20 @@ class Arriving:
     def add(self, nr: int, g: Any, owned: bool) -> None:
         """Add `g` to what has arrived for output `nr`."""
         have = self.grads[nr]
-        self.grads[nr] = g if have is None else T.add(have, g)
+        self.grads[nr] = g if have is None else T.add.run(have, g)
         self.owned[nr] = owned or have is not None
+
+
+_next_number: Final = itertools.count(1).__next__
 
 
 class Walk:
     """One backward pass."""
+
+    __slots__ = (
+        "accumulate", "retain_graph", "create_graph", "captures", "arriving", "ready", "waiting", "wanted", "reached", "current",
+        "checked", "watched", "number",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +59,7 @@ class Walk:
         retain_graph: bool,
         create_graph: bool,
     ) -> None:
+        self.number: int = _next_number()  # no other pass has it
         self.accumulate = accumulate
         self.retain_graph = retain_graph
         self.create_graph = create_graph
@@ -65,6 +77,8 @@ class Walk:
                 self.wanted |= targets
             self.reached = self.wanted | targets
         self.current: Node | None = None  # the node that runs now
+        self.checked: bool = local.anomaly
+        self.watched: bool = not local.plain  # someone may hold on to what operations return
 
     def reaches(self, node: Node | None) -> bool:
         """Whether `node` gets cotangents in this pass."""
@@ -75,7 +89,7 @@ class Walk:
         node, nr = edge
         box = self.arriving.get(node)
         if box is None:
-            box = self.arriving[node] = Arriving(len(node.metas))
+            box = self.arriving[node] = Arriving(node.outputs())
         box.add(nr, g, owned)
 
     def enqueue(self, node: Node) -> None:
@@ -89,7 +103,7 @@ class Walk:
         while ready:
             node = self.current = heapq.heappop(ready)[2]
             box = arriving.pop(node, None)
-            self.visit(node, Arriving(len(node.metas)) if box is None else box)
+            self.visit(node, Arriving(node.outputs()) if box is None else box)
 
     def visit(self, node: Node, box: Arriving) -> None:
         """Run hooks, captures and the node itself; send the results on."""
@@ -105,11 +119,29 @@ class Walk:
             if self.accumulate:
                 accumulate(node, box.grads[0], box.owned[0], self.create_graph)
             return
+        found = self.cotangents(node, box)
+        if self.checked:
+            T.check_anomaly(node, found)
+        owned = ownership(node, found, box, self.watched)
+        if not self.retain_graph:
+            if node.op is None:
+                node.release()
+            else:
+                release_node(node)
+        self.pass_on(node, found, owned)
+
+    def cotangents(self, node: Node, box: Arriving) -> tuple[Any, ...]:
+        """Run the node and its hooks; what it returns is brought to the shapes and dtypes of the receivers."""
         grads = tuple(box.grads)
         if node.pre_hooks:
             grads = run_pre_hooks(node, grads)
-        if node.runs_without_cotangent or any([g is not None for g in grads]):
-            found = node.run(grads)
+        arrived = False
+        for g in grads:
+            if g is not None:
+                arrived = True
+        fitted: tuple[Any, ...]
+        if arrived or (node.op is None and node.runs_without_cotangent):
+            found = node.run(grads) if node.op is None else run_node(node, grads)
             if len(found) != len(node.edges):
                 raise RuntimeError(
                     f"{node.name()} returned {len(found)} gradients, expected one for each of its {len(node.edges)} inputs"
@@ -119,12 +151,7 @@ class Walk:
             fitted = (None,) * len(node.edges)
         if node.hooks:
             fitted = fit_all(node, run_hooks(node, fitted, grads))
-        if local.anomaly:
-            T.check_anomaly(node, fitted)
-        owned = ownership(node, fitted, box)
-        if not self.retain_graph:
-            node.release()
-        self.pass_on(node, fitted, owned)
+        return fitted
 
     def capture(self, node: Node, box: Arriving) -> None:
         """Keep what arrived for `autograd.grad`."""
@@ -136,15 +163,17 @@ class Walk:
     def pass_on(self, node: Node, grads: tuple[Any, ...], owned: Sequence[bool]) -> None:
         """Send the results over the node's edges; let those run for which nothing more can arrive."""
         waiting, reached = self.waiting, self.reached
-        for edge, g, alone in zip(node.edges, grads, owned, strict=True):
+        for i, edge in enumerate(node.edges):
             if edge is None:
                 continue
             target = edge[0]
             if reached is not None and target not in reached:
                 continue
+            g = grads[i]
             if g is not None:
-                self.send(edge, g, alone)
-            left = waiting[target] = waiting[target] - 1
+                self.send(edge, g, owned[i])
+            left = waiting[target] - 1
+            waiting[target] = left
             if left == 0:
                 self.enqueue(target)
 
@@ -185,20 +214,29 @@ def leading_to(nodes: dict[Node, int], targets: set[Node]) -> set[Node]:
 
 def fit_all(node: Node, found: tuple[Any, ...]) -> tuple[Any, ...]:
     """The results of `node` as the receivers want them; None where nobody does."""
-    fitted: list[Any] = []
-    for i, (g, edge) in enumerate(zip(found, node.edges, strict=True)):
-        if g is None or edge is None:
-            fitted.append(None)
+    changed: list[Any] | None = None
+    for i, edge in enumerate(node.edges):
+        g: TensorBase | None = found[i]
+        if g is None:
             continue
-        meta = edge[0].metas[edge[1]]
-        if g._dtype is not meta.dtype or g._shape != meta.shape or g._device is not meta.device:
-            g = fit(g, meta, node, i)
-        fitted.append(g)
-    return tuple(fitted)
+        fits: Any = None
+        if edge is not None:
+            target = edge[0]
+            if target.metas is None and (
+                g._dtype is target._dtype and g._device is target._device and g._shape == target._shape
+            ):
+                continue
+            fits = fit(g, target.meta(edge[1]), node, i)
+        if changed is None:
+            changed = list(found)
+        changed[i] = fits
+    return found if changed is None else tuple(changed)
 
 
 def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
     """`g` summed and cast to what the receiving output is: rules may return the broadcast shape and promoted dtype."""
+    if g._dtype is meta.dtype and g._shape == meta.shape and g._device is meta.device:
+        return g
     source = "" if node is None else f"Function {node.name()} returned an "
     if g._device is not meta.device and g._device.type != meta.device.type and (g._shape or g._device.type != "cpu"):
         raise RuntimeError(f"{source}invalid gradient at index {i} - expected device {meta.device} but got {g._device}")
@@ -208,7 +246,7 @@ def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
         g = g.to(meta.dtype)
     if g._shape != meta.shape:
         try:
-            g = g.sum_to_size(meta.shape)
+            g = T.sum_to(g, meta.shape)
         except RuntimeError:
             raise RuntimeError(
                 f"{source}invalid gradient at index {i} - got {list(g._shape)} but expected shape compatible with "
@@ -217,53 +255,56 @@ def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
     return g
 
 
-def ownership(node: Node, found: tuple[Any, ...], box: Arriving) -> list[bool]:
+def ownership(node: Node, found: tuple[Any, ...], box: Arriving, watched: bool) -> list[bool]:
     """Which results nobody else can hold: fresh ones, and arrived ones the engine owned and that are passed on once."""
-    if node.op is None or node.hooks or node.pre_hooks or not local.plain:
-        return [False] * len(found)
-    arrived = {id(g._storage): owned for g, owned in zip(box.grads, box.owned, strict=True) if g is not None}
-    taken = storages_kept(node.saved)
-    if taken is None:
-        return [False] * len(found)
-    storages = [id(g._storage) for g in found if g is not None]
-    return [
-        g is not None
-        and g._view is None
-        and storages.count(id(g._storage)) == 1
-        and id(g._storage) not in taken
-        and arrived.get(id(g._storage), True)
-        for g in found
-    ]
+    owned: list[bool] = []
+    known = node.op is not None and not node.hooks and not node.pre_hooks and not watched
+    for i, g in enumerate(found):
+        owned.append(known and g is not None and is_alone(node, g, i, found, box))
+    return owned
 
 
-def storages_kept(saved: Any) -> set[int] | None:
-    """The storages that a node's saved values hold; None when hooks of the user's decide what they are."""
-    found: set[int] = set()
-    for value in saved if type(saved) is tuple else ():
-        if type(value) is Packed:
-            return None
-        if type(value) is SavedOutput:
-            value = value.alias
-        if is_tensor(value):
-            found.add(id(value._storage))
-    return found
+def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], box: Arriving) -> bool:
+    """Whether the memory of the result number `place` is no other result's, no saved value's and nobody else's who sent it."""
+    storage = g._storage
+    other: TensorBase | None
+    for i, other in enumerate(found):
+        if i != place and other is not None and other._storage is storage:
+            return False
+    for i, other in enumerate(box.grads):
+        if other is not None and other._storage is storage and not box.owned[i]:
+            return False
+    if node.versions:
+        for value in node.saved:
+            if isinstance(value, Packed):  # hooks of the user's decide what it is
+                return False
+            if isinstance(value, SavedOutput):
+                value = value.alias
+            if isinstance(value, TensorBase) and value._storage is storage:
+                return False
+    return True
 
 
-def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) -> None:
+def accumulate(node: AccumulateGrad, g: TensorBase | None, owned: bool, create_graph: bool) -> None:
     """Add `g` to the leaf's `.grad`; the first one is kept without a copy when the engine owns it."""
     leaf = node.variable
     if node.pre_hooks:
         g, owned = run_pre_hooks(node, (g,))[0], False
-    meta = leaf.autograd_meta()
+    meta = leaf._meta
+    if meta is None:
+        meta = leaf._meta = AutogradMeta()
     have = meta.grad
     if g is None:
         pass
     elif have is None:
-        meta.grad = g if owned and not create_graph and same_layout(g, leaf) else T.clone_like(g, leaf)
+        if owned and not create_graph and same_layout(g, leaf):
+            meta.grad = g if g._view is None else make_alias(g)
+        else:
+            meta.grad = T.clone_like(g, leaf)
     elif create_graph:
-        meta.grad = T.add(have, g)
+        meta.grad = T.add.run(have, g)
     else:
-        T.iadd(have, g)
+        T.iadd.run(have, g)
     if meta.post_hooks:
         for hook in tuple(meta.post_hooks.values()):
             result = hook(leaf)
@@ -273,11 +314,12 @@ def accumulate(node: AccumulateGrad, g: Any, owned: bool, create_graph: bool) ->
         run_hooks(node, (), (g,))
 
 
-def same_layout(g: Any, leaf: Any) -> bool:
+def same_layout(g: TensorBase, leaf: TensorBase) -> bool:
     """Whether `g` lies in memory as its leaf reports to (a hidden layout is reported as row-major)."""
     if g._requires_grad:
         return False
-    a, b = g._array, leaf._array
+    a: Any = g._array
+    b: Any = leaf._array
     return bool(a.strides == b.strides if a is not None and b is not None else numpy_strides(g) == numpy_strides(leaf))
 
 
@@ -328,7 +370,7 @@ def keep_retained(node: Node, box: Arriving) -> None:
         if tensor is None or g is None:
             continue
         meta = tensor.autograd_meta()
-        meta.grad = g.clone() if meta.grad is None else T.add(meta.grad, g)
+        meta.grad = g.clone() if meta.grad is None else T.add.run(meta.grad, g)
 
 
 def run_pre_hooks(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -375,7 +417,7 @@ def run_backward(
     local.walk = walk
     try:
         for i, (edge, g) in enumerate(zip(roots, grads, strict=True)):
-            walk.send(edge, fit(g, edge[0].metas[edge[1]], None, i), False)
+            walk.send(edge, fit(g, edge[0].meta(edge[1]), None, i), False)
         for node in dict.fromkeys([node for node, _ in roots]):
             if walk.waiting[node] == 0 and walk.reaches(node):
                 walk.enqueue(node)

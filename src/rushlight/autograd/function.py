@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import adopt_history, check_writable, wrote
 from rushlight.core.modes import local, set_grad
-from rushlight.core.node import RELEASED, Meta, Node
+from rushlight.core.node import RELEASED, Meta, Node, edge_of
 from rushlight.core.storage import View
 from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase
@@ -95,7 +95,7 @@ def _only_tensors(method: str, values: tuple[Any, ...]) -> None:
 class FunctionNode(Node):
     """The node of a user's Function. Attributes of its `ctx` can be read from it."""
 
-    __slots__ = ("ctx", "are_tensors")
+    __slots__ = ("ctx", "are_tensors", "__dict__", "__weakref__")
     function: ClassVar[type[Function]]
     runs_without_cotangent = True
     ctx: FunctionCtx
@@ -117,7 +117,7 @@ class FunctionNode(Node):
         if self.ctx.materialize_grads:
             grads = tuple(
                 zeros(meta.shape, dtype=meta.dtype, device=meta.device) if g is None and meta is not None else g
-                for g, meta in zip(grads, self.metas, strict=True)
+                for g, meta in zip(grads, self.metas or (), strict=True)
             )
         found = _rule(self.function)(self.ctx, *grads)
         found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
@@ -231,11 +231,12 @@ class Function:
         split = cls.setup_context is not Function.setup_context
         if kwargs or split:
             args = _positional(cls.forward, args, kwargs, split)
-        node = cls._node_class.__new__(cls._node_class)
+        node: Any = cls._node_class.__new__(cls._node_class)
         needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
         record = local.grad and not local.inference and True in needs
         given = [a for a in args if isinstance(a, TensorBase)]
-        node.start(None, tuple([a.edge() if record and a.requires_grad else None for a in given]), (), ())
+        node.start(None, tuple([edge_of(a) if record and a.requires_grad else None for a in given]), ())
+        node.describe_all(())
         node.are_tensors = tuple([isinstance(a, TensorBase) for a in args])
         ctx = node.ctx = FunctionCtx(node, needs)
         before = set_grad(False)
@@ -273,7 +274,7 @@ def _finish(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], output:
         if isinstance(out, TensorBase) and _among(out, args) and not _among(out, ctx.dirty_tensors):
             outputs[i] = _handed_through(out) if record else out.detach_alias()
     if record:
-        node.metas = tuple([_meta(t) for t in outputs])
+        node.describe_all(tuple([_meta(t) for t in outputs]))
         for i, (out, given) in enumerate(zip(outputs, returned, strict=True)):
             if (
                 isinstance(out, TensorBase)

@@ -10,7 +10,7 @@ from typing import Any
 from rushlight.core.hooks import HookHandle
 from rushlight.core.inplace import wrote
 from rushlight.core.modes import Override, local
-from rushlight.core.node import GradientEdge, Node
+from rushlight.core.node import GradientEdge, Node, edge_of
 from rushlight.core.tensor import TensorBase
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 
 def get_gradient_edge(tensor: Any) -> GradientEdge:
     """The edge at which the gradient of `tensor` arrives; `RuntimeError` when it does not require one."""
-    edge = tensor.edge() if tensor.requires_grad else None
+    edge = edge_of(tensor) if tensor.requires_grad else None
     if edge is None:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     return GradientEdge(*edge)
@@ -131,14 +131,14 @@ class _Arrivals:
         self.first_only = first_only
         # Weak: the hooks hold this object, and nodes and tensors hold the hooks. A leaf has a new node in each graph.
         self.places = [weakref.ref(t if t.grad_fn is None else t.grad_fn) for t in tensors]
-        self.walk: Any = None
+        self.walk = 0
         self.grads: list[Any] = []
         self.expected = 0
         self.arrived = 0
 
     def start(self, walk: Any) -> None:
         """Forget the pass before and count the gradients that this one will bring."""
-        self.walk = weakref.ref(walk)
+        self.walk = walk.number
         self.grads = [None] * len(self.places)
         self.arrived = 0
         self.expected = sum(walk.reaches(node_at(place())) for place in self.places)
@@ -146,7 +146,7 @@ class _Arrivals:
     def hook(self, i: int) -> Callable[[Any], None]:
         def arrive(g: Any) -> None:
             walk = local.walk
-            if self.walk is None or self.walk() is not walk:
+            if self.walk != walk.number:
                 self.start(walk)
             self.grads[i] = g
             self.arrived += 1

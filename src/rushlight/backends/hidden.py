@@ -24,6 +24,10 @@ class HiddenArray:
         self.shape: tuple[int, ...] = array.shape
         self.dtype = array.dtype
 
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
     def default(self) -> np.ndarray[Any, Any]:
         """A dense row-major copy in the reported order."""
         return np.ascontiguousarray(self.array)

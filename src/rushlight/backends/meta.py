@@ -159,6 +159,8 @@ _AS_REFERENCE = (
 class MetaKernels:
     """The kernel table of device `meta`; a kernel's rule is made when it is first asked for."""
 
+    takes_hidden = False
+
     def __getattr__(self, name: str) -> Rule:
         rule = _rule(name)
         setattr(self, name, rule)

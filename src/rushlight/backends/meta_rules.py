@@ -287,6 +287,77 @@ def group_norm_backward(
     return batch_norm_backward(g, x, weight, mean, rstd, True, mask)
 
 
+# Recurrent layers.
+
+
+def states_before(y: Array, *args: Any) -> Array:
+    return empty(y.shape, y.dtype)
+
+
+def lstm_steps(sums: Array, h0: Array, c0: Array, *args: Any) -> tuple[Array, ...]:
+    y, cells = (empty((sums.shape[0], state.shape[1]), sums.dtype) for state in (h0, c0))
+    return y, copy(h0), copy(c0), sums, cells
+
+
+def lstm_steps_backward(
+    gy: Any, gh: Any, gc: Any, gates: Array, cells: Array, c0: Array, w_hh: Array, w_hr: Array | None, *args: Any
+) -> tuple[Array | None, ...]:
+    h0 = empty((c0.shape[0], w_hh.shape[1]), gates.dtype)
+    return copy(gates), h0, copy(c0), None if w_hr is None else copy(w_hr)
+
+
+def gru_steps(given: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    rows, units = given.shape[0], h0.shape[1]
+    return empty((rows, units), given.dtype), copy(h0), empty((rows, 4 * units), given.dtype)
+
+
+def gru_steps_backward(
+    gy: Any, gh: Any, gates: Array, before: Array, w_hh: Array, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, ...]:
+    sums = empty((gates.shape[0], w_hh.shape[0]), gates.dtype)
+    return sums, sums, empty((max(batch_sizes, default=0), before.shape[1]), gates.dtype)
+
+
+def rnn_steps(sums: Array, h0: Array, *args: Any) -> tuple[Array, ...]:
+    return sums, copy(h0)
+
+
+def rnn_steps_backward(
+    gy: Any, gh: Any, y: Array, w_hh: Array, relu: bool, batch_sizes: Shape, reverse: bool
+) -> tuple[Array, ...]:
+    return copy(y), empty((max(batch_sizes, default=0), y.shape[1]), y.dtype)
+
+
+def pack_padded(x: Array, batch_sizes: Shape) -> Array:
+    return empty((sum(batch_sizes), *x.shape[2:]), x.dtype)
+
+
+def pad_packed(data: Array, batch_sizes: Shape, length: int, batch: int, value: Any) -> Array:
+    return empty((length, batch, *data.shape[1:]), data.dtype)
+
+
+def pad_sequences(arrays: Sequence[Array], length: int, batch_first: bool, *args: Any) -> Array:
+    lead = (len(arrays), length) if batch_first else (length, len(arrays))
+    return empty((*lead, *arrays[0].shape[1:]), arrays[0].dtype)
+
+
+# Attention.
+
+
+def attention_forward(q: Array, k: Array, v: Array, *args: Any) -> tuple[Array, Array]:
+    computed = np.dtype(np.float32) if q.dtype.itemsize == 2 else q.dtype
+    return empty((*q.shape[:-1], v.shape[-1]), q.dtype), empty(q.shape[:-1], computed)
+
+
+def attention_backward(
+    g: Array, q: Array, k: Array, v: Array, out: Array, logsumexp: Array, mask: Array | None, *args: Any
+) -> tuple[Array | None, ...]:
+    return tuple(
+        empty(x.shape, x.dtype) if wanted and x is not None else None
+        for x, wanted in zip((q, k, v, mask), args[-1], strict=True)
+    )
+
+
 # Random numbers: nothing is drawn, the generator stays as it is.
 
 
@@ -393,6 +464,18 @@ RULES: dict[str, Rule] = {
     "batch_norm_backward": batch_norm_backward,
     "layer_norm_backward": layer_norm_backward,
     "group_norm_backward": group_norm_backward,
+    "states_before": states_before,
+    "lstm_steps": lstm_steps,
+    "lstm_steps_backward": lstm_steps_backward,
+    "gru_steps": gru_steps,
+    "gru_steps_backward": gru_steps_backward,
+    "rnn_steps": rnn_steps,
+    "rnn_steps_backward": rnn_steps_backward,
+    "pack_padded": pack_padded,
+    "pad_packed": pad_packed,
+    "pad_sequences": pad_sequences,
+    "attention_forward": attention_forward,
+    "attention_backward": attention_backward,
     "uniform": draw,
     "normal": draw,
     "random_full": draw,

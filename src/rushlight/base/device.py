@@ -80,6 +80,13 @@ class device:
 
 
 _INTERNED: dict[tuple[str, int | None], device] = {}
+
+
+def interned() -> list[device]:
+    """Every device that was named so far."""
+    return list(_INTERNED.values())
+
+
 CPU: Final = device("cpu")
 META: Final = device("meta")
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os.path
 import sys
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, cast
 
 from rushlight.backends.registry import kernels_for
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
 from rushlight.core.modes import STATE, Override, local
-from rushlight.core.node import Edge, Meta, Node
+from rushlight.core.node import Edge, Meta, Node, edge_of, node_class
 from rushlight.core.primitive import (
     PLAIN,
+    Kind,
     Primitive,
     common_device,
     compute_view,
@@ -25,21 +28,33 @@ from rushlight.core.primitive import (
     promoted,
     start_node,
 )
+from rushlight.core.storage import View
 from rushlight.core.table import fill
-from rushlight.core.tensor import alias_array, is_tensor, wrap
+from rushlight.core.tensor import TensorBase, alias_array, wrap
+from rushlight.core.thread_local import SLOW
 
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
-def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> Any:
+def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, ...] = ()) -> Any:
     """Write `op(target, *others)` over `target`, record it, and return `target`."""
     tensors = (target, *others)
-    if STATE.busy or any(type(t) not in PLAIN for t in tensors):
-        if not local.plain or any(type(t) not in PLAIN for t in tensors):
+    recording = True
+    if STATE.busy:
+        way = local.way
+        if way == SLOW:
             handled, found = overridden(op, tensors, inplace=True)
             if handled:
                 return found
-    record = local.grad and not local.inference and any([t.requires_grad for t in tensors])
+        recording = local.grad and not local.inference
+    wanted = False
+    for t in tensors:
+        if type(t) not in PLAIN:
+            handled, found = overridden(op, tensors, inplace=True)
+            if handled:
+                return found
+        wanted = wanted or t.requires_grad
+    record = recording and wanted
     check_writable(target, op.name + "_", record, op.reads_target)
     where = common_device(op, tensors)
     if where is not target._device:
@@ -47,53 +62,61 @@ def apply_inplace(op: Primitive, target: Any, others: tuple[Any, ...] = ()) -> A
             f"{op.name}_(): the result would live on {where}, but it is written into a tensor on {target._device}"
         )
     k = where.kernels or kernels_for(where)
-    memory = alias_array(target)
-    arrays = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
-    if op.promotion:
+    memory: Any = target._array if target._array is not None else writable_array(op, target, k)
+    arrays: list[Any] = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
+    kind: Kind = op.kind
+    if kind.promotion:
         arrays = promoted(op, k, tensors, arrays)
-    node = None
-    if record and op.differentiable and target._dtype.category >= FLOATING:
-        node, inputs = _start_node(op, k, tensors)
+    started: tuple[Node, tuple[TensorBase, ...]] | None = None
+    if record and kind.differentiable and target._dtype.category >= FLOATING:
+        started = _start_node(op, k, tensors)
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
     if result is not memory:
         store(op.name + "_", k, target, result)
     wrote(target)
-    if node is not None:
-        _finish_node(node, inputs, target)
-    for listener in local.listeners:
-        listener(op, tensors, target)
+    if started is not None:
+        _finish_node(started[0], started[1], target)
+    if STATE.busy:
+        for listener in local.listeners:
+            listener(op, tensors, target)
     return target
 
 
-def apply_view_inplace(op: Primitive, target: Any) -> Any:
+def writable_array(op: Primitive, target: TensorBase, k: Any) -> Any:
+    """What `op` may write over: the hidden array itself where the operation keeps layouts, else the default format."""
+    hidden = target._storage.hidden
+    return hidden if hidden is not None and op.keeps_layout and k.takes_hidden else alias_array(target)
+
+
+def apply_view_inplace(op: Primitive, target: TensorBase) -> Any:
     """Make `target` its own view `op(target)` (`x.unsqueeze_(0)`), record it, and return `target`.
 
     Nothing is written, but as in torch it counts as a write: a value saved in the old shape is gone.
     """
-    if (STATE.busy or type(target) not in PLAIN) and (not local.plain or type(target) not in PLAIN):
+    if (STATE.busy and local.way == SLOW) or type(target) not in PLAIN:
         handled, found = overridden(op, (target,), inplace=True)
         if handled:
             return found
     record = local.grad and not local.inference and target.requires_grad
     check_writable(target, op.name + "_", record, exclusive=False)
-    before = target.with_history(target.grad_fn, target._output_nr)
+    before: TensorBase = target.with_history(target.grad_fn, target._output_nr)
     before._view = target._view
-    after = compute_view(op, before)
+    after: TensorBase = compute_view(op, before)
     target._array, target._shape = after._array, after._shape
     wrote(target)
     if target._view is not None and target._view.base is not None:
-        target._view = after._view
-        target._view.version = target._storage.version
+        target._view = view = cast(View, after._view)
+        view.version = target._storage.version
     else:
         target.autograd_meta().reshaped = target._storage.version
     if record and target._dtype.category >= FLOATING:
-        _set_history(target, after._grad_fn, 0)
+        _set_history(target, cast(Node, after._grad_fn), 0)
     for listener in local.listeners:
         listener(op, (target,), target)
     return target
 
 
-def store(operation: str, k: Any, target: Any, result: Any) -> None:
+def store(operation: str, k: Any, target: TensorBase, result: Any) -> None:
     """Copy the array `result` into the memory of `target`, cast as torch casts an in-place result."""
     memory = alias_array(target)
     if result.shape != memory.shape:
@@ -112,30 +135,34 @@ def store(operation: str, k: Any, target: Any, result: Any) -> None:
     k.copy_into(memory, result)
 
 
-def wrote(target: Any) -> None:
+def wrote(target: TensorBase) -> None:
     """Count an in-place write and remember where the user made it."""
     storage = target._storage
     storage.version += 1
     storage.origin = caller()
 
 
-def apply_update(op: Primitive, tensors: tuple[Any, ...], written: int) -> None:
+def apply_update(op: Primitive, tensors: tuple[TensorBase, ...], written: int) -> None:
     """Run an operation that only writes, into the first `written` inputs (optimizer steps, statistics); never recorded."""
     targets = tensors[:written]
     for t in targets:
         check_writable(t, op.name, False)
     where = common_device(op, tensors)
-    arrays = [*map(alias_array, targets), *[input_array(op, t) for t in tensors[written:]]]
+    arrays: list[Any] = [
+        *[alias_array(t) for t in targets],
+        *[t._array if t._array is not None else input_array(op, t) for t in tensors[written:]],
+    ]
     op.forward(where.kernels or kernels_for(where), *arrays)
     origin = caller()  # one walk up the stack for all the parameters of a step
     for t in targets:
         t._storage.version += 1
         t._storage.origin = origin
-    for listener in local.listeners:
-        listener(op, tensors, None)
+    if STATE.busy:
+        for listener in local.listeners:
+            listener(op, tensors, None)
 
 
-def check_writable(target: Any, operation: str, record: bool, exclusive: bool = True) -> None:
+def check_writable(target: TensorBase, operation: str, record: bool, exclusive: bool = True) -> None:
     """The errors torch raises before an in-place write.
 
     record: it will be part of the history. exclusive: elements must not share memory (one value everywhere may be written).
@@ -195,35 +222,37 @@ def view_message(t: Any, what: str) -> str:
     return f"A view was created in {mode} mode and {what} modified inplace {outside}, which is ambiguous. {_BOTH}"
 
 
-def _start_node(op: Primitive, k: Any, tensors: tuple[Any, ...]) -> tuple[Node, tuple[Any, ...]]:
+def _start_node(op: Primitive, k: Any, tensors: tuple[TensorBase, ...]) -> tuple[Node, tuple[TensorBase, ...]]:
     """The node with the inputs' edges, and the inputs with the target as it is now: both taken before the write."""
     target = tensors[0]
-    node = start_node(op, tensors, (Meta(target._shape, target._dtype, target._device),))
-    history = target.edge() or (None, 0)
-    before = target.with_history(*history)
+    node = start_node(op, tensors)
+    node.describe(target)
+    edge = edge_of(target)
+    history, nr = edge if edge is not None else (None, 0)
+    before: TensorBase = target.with_history(history, nr)
     inputs = tuple([before if t is target else t for t in tensors])
-    if any([value is before for value in node.op.save(inputs, target, node.needs)]):  # as torch: kept as a copy
-        before = wrap(k.contiguous(alias_array(target)), target._device).with_history(*history)
+    if any([value is before for value in cast(Primitive, node.op).save(inputs, target, node.needs)]):  # as torch: kept as a copy
+        before = wrap(k.contiguous(alias_array(target)), target._device).with_history(history, nr)
         inputs = tuple([before if t is target else t for t in tensors])
     return node, inputs
 
 
-def _finish_node(node: Node, inputs: tuple[Any, ...], target: Any) -> None:
+def _finish_node(node: Node, inputs: tuple[TensorBase, ...], target: TensorBase) -> None:
     """Keep what the operation saves and make the node the history of the target, or of its base."""
-    saved = node.op.save(inputs, target, node.needs)
+    saved = cast(Primitive, node.op).save(inputs, target, node.needs)
     if saved:
         node.keep(saved, (target,))
         # Inputs that share the target's memory are gone: at their old version, using them is the error it should be.
-        node.versions = tuple(
-            [
-                version - 1 if is_tensor(value) and value._storage is target._storage else version
-                for value, version in zip(node.saved, node.versions, strict=False)
-            ]
-        )
+        versions: list[int] = []
+        for i, version in enumerate(node.versions):
+            value = node.saved[i]
+            shares = isinstance(value, TensorBase) and value._storage is target._storage
+            versions.append(version - 1 if shares else version)
+        node.versions = tuple(versions)
     adopt_history(target, node, 0, 0)
 
 
-def adopt_history(target: Any, node: Node, output_nr: int, place: int) -> None:
+def adopt_history(target: TensorBase, node: Node, output_nr: int, place: int) -> None:
     """Make output `output_nr` of `node`, which wrote over its input number `place`, the history of that tensor.
 
     When it is a view, its base's history becomes the base with that part replaced, and the view is taken anew from it.
@@ -232,19 +261,20 @@ def adopt_history(target: Any, node: Node, output_nr: int, place: int) -> None:
     if view is None or view.base is None:
         _set_history(target, node, output_nr)
         return
-    base = view.base
-    slices = CopySlices.__new__(CopySlices)
+    base: TensorBase = view.base
+    slices: CopySlices = cast(CopySlices, Node.__new__(_copy_slices_class))
     others = node.edges[:place] + node.edges[place + 1 :]
     needs = (base._requires_grad, *[edge is not None for edge in others])
-    edges = (base.edge(), *others)
-    slices.start(None, edges, needs, (Meta(base._shape, base._dtype, base._device),))
+    edges = (edge_of(base), *others)
+    slices.start(None, edges, needs)
+    slices.describe(base)
     slices.write, slices.place, slices.path = node, place, view.ops
     _set_history(base, slices, 0)
     refresh_view(target)
-    slices.again = target._grad_fn.op
+    slices.again = cast(Primitive, cast(Node, target._grad_fn).op)
 
 
-def _set_history(target: Any, node: Node, output_nr: int) -> None:
+def _set_history(target: TensorBase, node: Node, output_nr: int) -> None:
     old = target._grad_fn
     if old is not None and old.retained and target._meta is not None and target._meta.retains_grad:
         node.retained = {output_nr: old.retained.pop(target._output_nr)}
@@ -253,6 +283,7 @@ def _set_history(target: Any, node: Node, output_nr: int) -> None:
     target._requires_grad = True
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CopySlices(Node):
     """A base whose part was overwritten: holds the node of the write, whose edges but the one to the part it takes over.
 
@@ -268,13 +299,13 @@ class CopySlices(Node):
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         part = self._part(grads[0]).clone()
         if local.grad:  # a result that the write saved is now a view of this node's output
-            self.write.stand_in = bare_node(self.again, ((self, 0),), self.write.metas[0])
+            self.write.stand_in = bare_node(self.again, ((self, 0),), self.write.meta(0))
         try:
             found = self.write.run((part,))
         finally:
             if local.grad:
                 self.write.stand_in = None
-        base = None
+        base: Any = None
         if self.edges[0] is not None:
             base = grads[0].clone()
             part, inner = self._part(base), found[self.place]
@@ -293,7 +324,7 @@ class CopySlices(Node):
         self.write.release()
 
 
-CopySlices.__module__ = "builtins"
+_copy_slices_class: Final[Any] = node_class("CopySlices", CopySlices)
 
 
 class ViewAgain(Primitive):
@@ -307,17 +338,17 @@ class ViewAgain(Primitive):
         self.steps = steps
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        for op, kept, meta in reversed(self.steps):
+        for op, kept, meta in self.steps[::-1]:
             g = op.vjp(kept, g, (True,))
             if g._shape != meta.shape:
                 g = g.sum_to_size(meta.shape)
         return g
 
 
-def refresh_view(t: Any) -> None:
+def refresh_view(t: TensorBase) -> None:
     """Take the history of a view anew from its base, which was written in place since; an error where that is unsafe."""
-    view = t._view
-    base = view.base
+    view = cast(View, t._view)
+    base: TensorBase | None = view.base
     if base is None or t._dtype.category < FLOATING or (t._grad_fn is None and not base._requires_grad):
         return
     if view.made_in != "grad":
@@ -329,28 +360,29 @@ def refresh_view(t: Any) -> None:
         )
     view.version = t._storage.version
     steps: list[tuple[Primitive, Any, Meta]] = []
-    at = base.detach_alias()
+    at: TensorBase = base.detach_alias()
     with Override(grad=False):
         for op in view.ops:
-            after = compute_view(op, at)
+            after: TensorBase = compute_view(op, at)
             steps.append((op, op.save((at,), after, (True,)), Meta(at._shape, at._dtype, at._device)))
             at = after
-    node = bare_node(ViewAgain(tuple(steps)), (base.edge(),), Meta(t._shape, t._dtype, t._device))
+    node = bare_node(ViewAgain(tuple(steps)), (edge_of(base),), Meta(t._shape, t._dtype, t._device))
     t._grad_fn, t._output_nr, t._requires_grad = node, 0, True
 
 
 def bare_node(op: Primitive, edges: tuple[Edge | None, ...], meta: Meta) -> Node:
     """A node of `op` that is not the result of a call."""
-    node = start_node(op, (), (meta,))
+    node = start_node(op, ())
+    node._shape, node._dtype, node._device = meta.shape, meta.dtype, meta.device
     node.op, node.edges, node.needs = op, edges, (True,) * len(edges)
     return node
 
 
 def caller() -> tuple[str, int] | None:
-    """File and line of the nearest frame outside this package."""
-    frame = sys._getframe(2)
+    """File and line of the nearest frame outside this package. Compiled functions have no frame."""
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 

@@ -8,8 +8,11 @@ torch.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
+
+from rushlight.base.compiled import mypyc_attr
+from rushlight.core.thread_local import IDLE, QUIET, SLOW, Local
 
 
 class _State:
@@ -39,31 +42,11 @@ class _Count:
             STATE.busy -= 1
 
 
-class _Local(threading.local):
-    """One thread's modes; the class attributes are what a new thread starts with."""
-
-    grad: bool = True
-    inference: bool = False
-    torch_function: bool = True
-    function_modes: tuple[Any, ...] = ()
-    saved_hooks: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = ()
-    saved_hooks_disabled: str | None = None
-    anomaly: bool = False
-    check_nan: bool = True
-    # Called as listener(operation, inputs, outputs) after each operation: profilers, capture, NaN policies.
-    listeners: tuple[Callable[[Any, Any, Any], None], ...] = ()
-    # The backward pass under way, for hooks that look at it.
-    walk: Any = None
-    # Derived: nothing above but `grad` differs from its default; whether this thread is counted in STATE.busy.
-    plain: bool = True
-    counted: _Count | None = None
-
-
-local: Final = _Local()
+local: Final = Local()
 
 
 def refresh() -> None:
-    """Bring `plain` and `STATE.busy` up to date after one of the thread's modes changed."""
+    """Bring `plain`, `way` and `STATE.busy` up to date after one of the thread's modes changed."""
     local.plain = plain = (
         local.torch_function
         and not local.function_modes
@@ -73,7 +56,8 @@ def refresh() -> None:
         and not local.anomaly
         and not local.listeners
     )
-    if plain and local.grad:
+    local.way = SLOW if not plain else IDLE if local.grad else QUIET
+    if local.way == IDLE:
         local.counted = None
     elif local.counted is None:
         local.counted = _Count()
@@ -84,10 +68,13 @@ def set_grad(enabled: bool) -> bool:
     before = local.grad
     if before != enabled:
         local.grad = enabled
-        refresh()
+        if local.plain:  # `refresh` in short: nothing else changed
+            local.way = IDLE if enabled else QUIET
+            local.counted = None if enabled else _Count()
     return before
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Override:
     """Set some of the thread's modes for a `with` block.
 
@@ -113,3 +100,8 @@ class Override:
         for name, value in self.before.pop().items():
             setattr(local, name, value)
         refresh()
+
+
+def engine_build() -> str:
+    """How the engine runs: "compiled" (by mypyc) or "python"."""
+    return "python" if isinstance(refresh, FunctionType) else "compiled"

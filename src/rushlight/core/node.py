@@ -6,36 +6,36 @@ outputs. Walking the nodes is the engine's work (autograd/engine.py); here nothi
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
 from rushlight.base.dtypes import dtype
 from rushlight.base.shape import Shape
 from rushlight.core.hooks import HookDict, HookHandle
-from rushlight.core.modes import local, set_grad
+from rushlight.core.modes import STATE, local, set_grad
+from rushlight.core.storage import AutogradMeta
+from rushlight.core.table import T
+from rushlight.core.tensor import TensorBase, make_alias
 
-_next_sequence: Final = itertools.count().__next__
+if TYPE_CHECKING:
+    from rushlight.core.primitive import Primitive
 
 
-class Meta(NamedTuple):
+class Meta:
     """What a cotangent for one output of a node must look like."""
 
-    shape: Shape
-    dtype: dtype
-    device: device
+    __slots__ = ("shape", "dtype", "device")
+
+    def __init__(self, shape: Shape, dtype: dtype, device: device) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
 
 
 Edge = tuple["Node", int]
-
-
-class GradientEdge(NamedTuple):
-    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
-
-    node: Node
-    output_nr: int
 
 
 # The pack and the unpack function of `saved_tensors_hooks`.
@@ -56,7 +56,7 @@ class SavedOutput:
 
     __slots__ = ("alias", "output_nr")
 
-    def __init__(self, alias: Any, output_nr: int) -> None:
+    def __init__(self, alias: TensorBase, output_nr: int) -> None:
         self.alias = alias
         self.output_nr = output_nr
 
@@ -72,6 +72,19 @@ class Packed:
         self.edge = edge
 
 
+class _Counter:
+    """Numbers the nodes in the order in which they are recorded."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+
+_sequence: Final = _Counter()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Node:
     """One recorded operation. Each operation has its own subclass, named as torch names it (`MulBackward0`)."""
 
@@ -81,40 +94,65 @@ class Node:
         "needs",
         "saved",
         "versions",
+        "_shape",
+        "_dtype",
+        "_device",
         "metas",
         "sequence",
         "pre_hooks",
         "hooks",
         "tensor_hooks",
         "retained",
+        "stand_in",
+        "notes",
         "origin",
-        "__dict__",
-        "__weakref__",
     )
-    op: Any
+    op: Primitive | None
     edges: tuple[Edge | None, ...]
     needs: tuple[bool, ...]
     saved: Any
-    versions: Any
-    metas: tuple[Meta, ...]
+    versions: tuple[int, ...]
+    # What the cotangent of the only output must look like; of several outputs `metas` tells it.
+    _shape: Shape
+    _dtype: dtype
+    _device: device
+    metas: tuple[Meta | None, ...] | None
     sequence: int
     # Hooks exist only on the few nodes that were given some.
     pre_hooks: HookDict | None  # on all cotangents together, before the node runs
     hooks: HookDict | None  # after the node ran
     tensor_hooks: dict[int, HookDict] | None  # per output: Tensor.register_hook
     retained: dict[int, Any] | None  # per output: a weak reference to the tensor that retains its gradient
+    # What stands for this node in the history of an output it saved: set while a write into a view is differentiated.
+    stand_in: Node | None
+    notes: dict[str, Any] | None
     origin: Any
 
-    def start(self, op: Any, edges: tuple[Edge | None, ...], needs: tuple[bool, ...], metas: tuple[Meta, ...]) -> None:
-        """Fill a fresh node (nodes are made by `Node.__new__`, the cheap way)."""
-        self.op = op
-        self.edges = edges
-        self.needs = needs
+    def __new__(cls) -> Node:
+        """An instance of `cls` whose slots are still empty: `start` fills them."""
+        return super().__new__(cls)
+
+    def start(self, op: Primitive | None, edges: tuple[Edge | None, ...], needs: tuple[bool, ...]) -> None:
+        """Fill a fresh node; `describe` or `describe_all` has to follow."""
+        fill_node(self, op, edges, needs)
+
+    def describe(self, output: TensorBase) -> None:
+        """Note what a cotangent of the only output must look like."""
+        self._shape = output._shape
+        self._dtype = output._dtype
+        self._device = output._device
+
+    def describe_all(self, metas: tuple[Meta | None, ...]) -> None:
+        """The same for several outputs, or for one that is no tensor (None)."""
         self.metas = metas
-        self.saved = ()
-        self.versions = ()
-        self.sequence = _next_sequence()
-        self.pre_hooks = self.hooks = self.tensor_hooks = self.retained = self.origin = None
+
+    def outputs(self) -> int:
+        """How many outputs there are."""
+        return 1 if self.metas is None else len(self.metas)
+
+    def meta(self, nr: int) -> Any:
+        """What a cotangent of output `nr` must look like, a Meta; None for an output that is no tensor."""
+        return Meta(self._shape, self._dtype, self._device) if self.metas is None else self.metas[nr]
 
     # What torch shows of a node.
 
@@ -130,8 +168,9 @@ class Node:
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes on this node."""
-        found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
-        return found
+        if self.notes is None:
+            self.notes = {}
+        return self.notes
 
     def _sequence_nr(self) -> int:
         return self.sequence
@@ -153,91 +192,144 @@ class Node:
     # Whether `run` has something to say when no cotangent arrived at all (a user's Function is given zeros).
     runs_without_cotangent: ClassVar[bool] = False
 
-    # What stands for this node in the history of an output it saved: set while a write into a view is differentiated.
-    stand_in: Node | None = None
-
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The cotangents of the inputs from those of the outputs (an entry is None where none came)."""
-        saved = self.unpack()
-        op = self.op
-        found = op.vjp(saved, grads[0] if op.outputs == 1 else grads, self.needs)
-        return found if type(found) is tuple else (found,)
+        return run_node(self, grads)
 
-    def keep(self, saved: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    def keep(self, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
         """Remember what the operation saved, each tensor with its version."""
-        pack = local.saved_hooks[-1] if local.saved_hooks else None
-        kept: list[Any] = []
-        versions: list[int] = []
-        tensors = False
-        for value in saved:
-            if not hasattr(value, "_storage"):
-                kept.append(value)
-                versions.append(-1)
-                continue
-            tensors = True
-            if value._view is not None and value._view.base is None:
-                raise RuntimeError(
-                    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
-                    f"computation tracked by autograd (here {self.name()}, a tensor of shape {list(value._shape)}). clone() it to "
-                    "get a normal tensor, or use no_grad() instead of inference_mode()."
-                )
-            output_nr = -1
-            for i, out in enumerate(outputs):
-                if out is value:
-                    output_nr = i
-            if pack is not None and not hasattr(value, "_number"):  # a hook could write into a cached constant
-                kept.append(pack_tensor(self, value, output_nr, pack))
-                versions.append(-1)
-            elif output_nr >= 0:
-                kept.append(SavedOutput(value.detach_alias(), output_nr))
-                versions.append(value._storage.version)
-            else:
-                kept.append(value)
-                versions.append(value._storage.version)
-        self.saved = tuple(kept)
-        if tensors:
-            self.versions = tuple(versions)
+        keep_saved(self, saved, outputs)
 
     def unpack(self) -> tuple[Any, ...]:
         """The saved values, checked to be what they were when they were saved."""
-        saved = self.saved
-        if saved is RELEASED:
-            raise RuntimeError(
-                f"Trying to backward through the graph a second time: {self.name()} has already been differentiated and the "
-                "values it saved were freed. Call backward(retain_graph=True) or autograd.grad(..., retain_graph=True) the "
-                "first time if you need to go through the graph twice, or compute the forward pass again (a loss that is "
-                "kept from an earlier iteration is a frequent cause: use loss.detach() or loss.item())."
-            )
-        if not self.versions:
-            return saved  # type: ignore[no-any-return]
-        values: list[Any] = []
-        for value, version in zip(saved, self.versions, strict=True):
-            if version >= 0:
-                tensor = value.alias if type(value) is SavedOutput else value
-                if tensor._storage.version != version:
-                    raise RuntimeError(overwritten_message(self, tensor, version))
-                if type(value) is SavedOutput:
-                    value = tensor.with_history(self.stand_in or self, 0 if self.stand_in else value.output_nr)
-            elif type(value) is Packed:
-                value = unpack_tensor(value)
-            values.append(value)
-        return tuple(values)
+        return unpack_node(self)
 
     def release(self) -> None:
         """Free the saved tensors. A node that saved none can run again."""
-        if self.versions:
-            self.saved = RELEASED
-            self.versions = ()
+        release_node(self)
 
     def __call__(self, *grads: Any) -> Any:
         found = self.run(grads)
         return found[0] if len(found) == 1 else found
 
 
+@mypyc_attr(native_class=False)
+class GradientEdge(NamedTuple):
+    """A place in the graph to differentiate with respect to (or from), without keeping the tensor alive."""
+
+    node: Node
+    output_nr: int
+
+
+# Functions, not methods: calls of methods of a class that may have interpreted subclasses are slow when compiled.
+
+
+def fill_node(node: Node, op: Primitive | None, edges: tuple[Edge | None, ...], needs: tuple[bool, ...]) -> None:
+    """Fill a fresh node but for the description of its outputs."""
+    node.op = op
+    node.edges = edges
+    node.needs = needs
+    node.metas = None
+    node.saved = ()
+    node.versions = ()
+    node.sequence = _sequence.last = _sequence.last + 1
+    node.pre_hooks = None
+    node.hooks = None
+    node.tensor_hooks = None
+    node.retained = None
+    node.stand_in = None
+    node.notes = None
+    node.origin = None
+
+
+def keep_saved(node: Node, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
+    """Remember what the operation saved, each tensor with its version (-1 for other values)."""
+    pack: Hooks | None = None
+    if STATE.busy and local.saved_hooks:
+        pack = local.saved_hooks[-1]
+    versions: list[int] = []
+    kept: list[Any] | None = None
+    tensors = False
+    for place, value in enumerate(saved):
+        if not isinstance(value, TensorBase):
+            versions.append(-1)
+            continue
+        tensors = True
+        version = value._storage.version
+        view = value._view
+        if view is not None and view.base is None:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+                f"computation tracked by autograd (here {node.name()}, a tensor of shape {list(value._shape)}). clone() it to "
+                "get a normal tensor, or use no_grad() instead of inference_mode()."
+            )
+        output_nr = -1
+        for i, out in enumerate(outputs):
+            if out is value:
+                output_nr = i
+        if pack is not None and not hasattr(value, "_number"):  # a hook could write into a cached constant
+            kept = list(saved) if kept is None else kept
+            kept[place] = pack_tensor(node, value, output_nr, pack)
+            version = -1
+        elif output_nr >= 0:
+            kept = list(saved) if kept is None else kept
+            kept[place] = SavedOutput(make_alias(value), output_nr)
+        versions.append(version)
+    node.saved = saved if kept is None else tuple(kept)
+    if tensors:
+        node.versions = tuple(versions)
+
+
+def run_node(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`Node.run` of a node that has an operation."""
+    op = node.op
+    assert op is not None
+    found = op.vjp(unpack_node(node), grads[0] if node.metas is None else grads, node.needs)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def unpack_node(node: Node) -> tuple[Any, ...]:
+    """The saved values, checked to be what they were when they were saved."""
+    if node.saved is RELEASED:
+        raise RuntimeError(
+            f"Trying to backward through the graph a second time: {node.name()} has already been differentiated and the "
+            "values it saved were freed. Call backward(retain_graph=True) or autograd.grad(..., retain_graph=True) the "
+            "first time if you need to go through the graph twice, or compute the forward pass again (a loss that is "
+            "kept from an earlier iteration is a frequent cause: use loss.detach() or loss.item())."
+        )
+    saved: tuple[Any, ...] = node.saved
+    values: list[Any] | None = None
+    for place, version in enumerate(node.versions):
+        value = saved[place]
+        if isinstance(value, TensorBase):
+            if value._storage.version != version:
+                raise RuntimeError(overwritten_message(node, value, version))
+        elif isinstance(value, SavedOutput):
+            alias = value.alias
+            if alias._storage.version != version:
+                raise RuntimeError(overwritten_message(node, alias, version))
+            values = list(saved) if values is None else values
+            owner, nr = (node, value.output_nr) if node.stand_in is None else (node.stand_in, 0)
+            restored: TensorBase = make_alias(alias)
+            restored._grad_fn, restored._output_nr, restored._requires_grad = owner, nr, True
+            values[place] = restored
+        elif isinstance(value, Packed):
+            values = list(saved) if values is None else values
+            values[place] = unpack_tensor(value)
+    return saved if values is None else tuple(values)
+
+
+def release_node(node: Node) -> None:
+    """`Node.release` of a node that has an operation."""
+    if node.versions:
+        node.saved = RELEASED
+        node.versions = ()
+
+
 def pack_tensor(node: Node, value: Any, output_nr: int, pack: Hooks) -> Packed:
     """Give a tensor that `node` saves to a pack hook; an output of the node itself as an alias, for it would be a cycle."""
     given = value.detach_alias() if output_nr >= 0 else value
-    edge: Edge | None = (node, output_nr) if output_nr >= 0 else value.edge()
+    edge: Edge | None = (node, output_nr) if output_nr >= 0 else edge_of(value)
     version, recording = value._storage.version, set_grad(False)
     try:
         packed = pack[0](given)
@@ -253,8 +345,8 @@ def pack_tensor(node: Node, value: Any, output_nr: int, pack: Hooks) -> Packed:
 
 def unpack_tensor(packed: Packed) -> Any:
     """The tensor of an unpack hook, with the history of the one that was saved."""
-    value = packed.unpack(packed.value)
-    if not hasattr(value, "_storage"):
+    value: Any = packed.unpack(packed.value)
+    if not isinstance(value, TensorBase):
         raise TypeError(
             f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(value).__name__}"
         )
@@ -271,11 +363,6 @@ def unpack_tensor(packed: Packed) -> Any:
     return leaf
 
 
-def node_class(name: str, base: type[Node] = Node) -> type[Node]:
-    """A Node subclass that shows itself as torch's does: `<AddBackward0 object at 0x...>`."""
-    return type(name, (base,), {"__slots__": (), "__module__": "builtins"})
-
-
 def overwritten_message(node: Node, tensor: Any, version: int) -> str:
     """Why a saved value can't be used any more, where it was overwritten, and what to do."""
     kind = f"{tensor._dtype!r} {list(tensor._shape)}"
@@ -288,41 +375,56 @@ def overwritten_message(node: Node, tensor: Any, version: int) -> str:
     )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AccumulateGrad(Node):
     """The end of the graph: adds the arriving cotangent to its leaf's `.grad`."""
 
     __slots__ = ("variable",)
-    variable: Any
+    variable: TensorBase
 
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         raise RuntimeError("AccumulateGrad is run by the engine only")  # it has no vjp of its own
 
 
-AccumulateGrad.__module__ = "builtins"
+_node_classes: Final[dict[str, type[Node]]] = {}
 
 
-class AutogradMeta:
-    """What only some tensors have: a gradient, hooks, a name."""
-
-    __slots__ = ("grad", "accumulator", "hooks", "post_hooks", "retains_grad", "name", "reshaped")
-
-    def __init__(self) -> None:
-        self.grad: Any = None
-        self.accumulator: weakref.ref[Node] | None = None
-        self.hooks: HookDict | None = None
-        self.post_hooks: HookDict | None = None
-        self.retains_grad = False
-        self.name: str | None = None
-        self.reshaped = 0  # the version at which the tensor took another shape in place: recipes of older views are void
-
-
-def accumulate_node(leaf: Any) -> Node:
-    """The AccumulateGrad node of a leaf, one as long as some graph holds it."""
-    meta = leaf.autograd_meta()
-    found = None if meta.accumulator is None else meta.accumulator()
+def node_class(name: str, base: type[Node] = Node) -> type[Node]:
+    """The Node subclass of that name, which shows itself as torch's does: `<AddBackward0 object at 0x...>`."""
+    found = _node_classes.get(name)
     if found is None:
-        found = AccumulateGrad.__new__(AccumulateGrad)
-        found.start(None, (), (), (Meta(leaf._shape, leaf._dtype, leaf._device),))
-        found.variable = leaf
-        meta.accumulator = weakref.ref(found)
+        found = _node_classes[name] = type(name, (base,), {"__module__": "builtins"})
     return found
+
+
+_accumulate_class: Final[Any] = node_class("AccumulateGrad", AccumulateGrad)
+
+
+def accumulate_node(leaf: TensorBase) -> Node:
+    """The AccumulateGrad node of a leaf, one as long as some graph holds it."""
+    meta = leaf._meta
+    if meta is None:
+        meta = leaf._meta = AutogradMeta()
+    if meta.accumulator is not None:
+        found = meta.accumulator()
+        if found is not None:
+            return found
+    made = cast(AccumulateGrad, Node.__new__(_accumulate_class))
+    fill_node(made, None, (), ())
+    made._shape = leaf._shape
+    made._dtype = leaf._dtype
+    made._device = leaf._device
+    made.variable = leaf
+    meta.accumulator = weakref.ref(made)
+    return made
+
+
+def edge_of(t: TensorBase) -> Edge | None:
+    """Where a cotangent of the tensor goes, None for nowhere."""
+    view = t._view
+    if view is not None and view.version != t._storage.version:
+        T.refresh_view(t)
+    node = t._grad_fn
+    if node is not None:
+        return node, t._output_nr
+    return (accumulate_node(t), 0) if t._requires_grad else None

@@ -11,14 +11,16 @@ from typing import Any, ClassVar, Final
 
 from rushlight.backends.hidden import HiddenArray
 from rushlight.backends.registry import kernels_for
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
 from rushlight.base.dtypes import FLOATING, dtype, get_default_dtype, result_dtype
 from rushlight.core.modes import STATE, local
-from rushlight.core.node import Meta, Node, node_class
+from rushlight.core.node import Meta, Node, edge_of, fill_node, keep_saved, node_class
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
 from rushlight.core.table import T
-from rushlight.core.tensor import alias_array, array_of, wrap, wrap_hidden
+from rushlight.core.tensor import PUBLIC, TensorBase, alias_array, array_of, wrap, wrap_hidden, wrap_like, wrap_view
+from rushlight.core.thread_local import IDLE, SLOW
 
 # How `apply` treats the dtypes of the inputs from `promote_from` on.
 KEEP: Final = 0  # as they are: structural operations, indices
@@ -30,24 +32,38 @@ SAME: Final = 3  # must be equal already (matrix products, convolutions); a mism
 PLAIN: Final[set[type]] = {Tensor}
 
 
-class NodeClass:
-    """Makes the Node subclass of an operation when the operation is first recorded, and takes its own place with it.
+class Kind:
+    """What `apply` reads of an operation's class, gathered in one object; `op.kind` is it."""
+
+    __slots__ = ("promotion", "outputs", "differentiable", "elementwise", "node_class")
+
+    def __init__(self, operation: Any) -> None:
+        self.promotion: int = operation.promotion
+        self.outputs: int = operation.outputs
+        self.differentiable: bool = operation.differentiable
+        self.elementwise: bool = operation.elementwise
+        name = operation.node_name or "".join(part.capitalize() for part in operation.name.split("_")) + "Backward0"
+        self.node_class: Any = node_class(name)
+
+
+class KindOf:
+    """Makes the Kind of an operation's class, its Node class included, when it is first used, and gives it its own place.
 
     Hundreds of classes that most programs never use would be a tenth of the time `import rushlight` takes.
     """
 
-    __slots__ = ("name", "operation")
+    __slots__ = ("operation",)
 
-    def __init__(self, name: str, operation: type[Primitive]) -> None:
-        self.name = name
+    def __init__(self, operation: Any) -> None:
         self.operation = operation
 
-    def __get__(self, op: Any, cls: Any = None) -> type[Node]:
-        made = node_class(self.name)
-        self.operation.node_class = made
+    def __get__(self, op: Any, cls: Any = None) -> Kind:
+        made = Kind(self.operation)
+        self.operation.kind = made
         return made
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Primitive:
     """An operation: a small immutable object whose slots are its parameters.
 
@@ -64,24 +80,23 @@ class Primitive:
 
     name: ClassVar[str] = ""
     node_name: ClassVar[str] = ""  # torch's, without "Backward0" it is derived from `name`
-    node_class: ClassVar[Any]  # the class of its nodes
+    kind: ClassVar[Any]  # see `Kind`
     outputs: ClassVar[int] = 1  # more: forward returns that many arrays; 0: a tuple whose length varies
     promotion: ClassVar[int] = KEEP
     promote_from: ClassVar[int] = 0
     differentiable: ClassVar[bool] = True  # False is the explicit NOT_DIFFERENTIABLE
     linear: ClassVar[bool] = False  # the tangent is the operation itself on the tangents
-    keeps_layout: ClassVar[bool] = False  # its kernels take and may return HiddenArrays
+    keeps_layout: ClassVar[bool] = False  # it hands its arrays to kernels as they are, so they may be HiddenArrays
     mixed_devices: ClassVar[bool] = False  # indices may live on the CPU
+    # Element by element, in the inputs' common dtype: the result's shape and dtype are known without asking its array.
+    elementwise: ClassVar[bool] = False
     reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
     # The function of the public surface this operation stands for: what `__torch_function__` receives.
     public: ClassVar[Callable[..., Any] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = cls.__dict__
-        if "name" in own or "node_name" in own:
-            text = own.get("node_name") or "".join(part.capitalize() for part in cls.name.split("_")) + "Backward0"
-            cls.node_class = NodeClass(text, cls)
+        cls.kind = KindOf(cls)
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no forward rule")
@@ -100,7 +115,12 @@ class Primitive:
 
     def parameters(self) -> dict[str, Any]:
         """The operation's parameters by name."""
-        return {slot: getattr(self, slot) for cls in type(self).__mro__ for slot in getattr(cls, "__slots__", ())}
+        found: dict[str, Any] = {}
+        for cls in type(self).__mro__:
+            # A compiled class has its slots, inherited ones too, under mypyc's own name.
+            for slot in cls.__dict__.get("__slots__") or cls.__dict__.get("__mypyc_attrs__") or ():
+                found[slot] = getattr(self, slot)
+        return found
 
     def public_call(
         self, tensors: tuple[Any, ...]
@@ -114,35 +134,47 @@ class Primitive:
         return f"{self.name}({settings})"
 
 
-def apply1(op: Primitive, a: Any) -> Any:
+def apply1(op: Primitive, a: TensorBase) -> Any:
     """Apply a unary operation with one output."""
-    record = a._requires_grad if a._view is None else (not STATE.busy or local.grad) and wants_grad(a)
-    if STATE.busy or type(a) is not Tensor:
-        if not local.plain or type(a) not in PLAIN:
+    recording = True
+    if STATE.busy:
+        way = local.way
+        if way == SLOW:
             return apply_slow(op, (a,))
-        record = record and local.grad
+        recording = way == IDLE
+    if type(a) is not PUBLIC.cls and type(a) not in PLAIN:
+        return apply_slow(op, (a,))
+    record = recording and wants_grad(a)
     x = a._array
     if x is None:
         x = input_array(op, a)
-    if op.promotion == COMMON_FLOAT and a._dtype.category < FLOATING:
+    kind: Kind = op.kind
+    if kind.promotion == COMMON_FLOAT and a._dtype.category < FLOATING:
         x = kernels_for(a._device).cast(x, get_default_dtype().np)
     where = a._device
     y = op.forward(where.kernels or kernels_for(where), x)
-    out = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
-    if record and op.differentiable and out._dtype.category >= FLOATING:
+    out: TensorBase
+    if kind.elementwise and a._array is x and type(y) is not HiddenArray:
+        out = wrap_like(y, a)
+    else:
+        out = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
+    if record and kind.differentiable and out._dtype.category >= FLOATING:
         record_node(op, (a,), out)
     return out
 
 
-def apply2(op: Primitive, a: Any, b: Any) -> Any:
+def apply2(op: Primitive, a: TensorBase, b: TensorBase) -> Any:
     """Apply a binary operation with one output."""
-    record = (a._requires_grad if a._view is None else (not STATE.busy or local.grad) and wants_grad(a)) or (
-        b._requires_grad if b._view is None else (not STATE.busy or local.grad) and wants_grad(b)
-    )
-    if STATE.busy or type(a) is not Tensor or type(b) is not Tensor:
-        if not local.plain or type(a) not in PLAIN or type(b) not in PLAIN:
+    recording = True
+    if STATE.busy:
+        way = local.way
+        if way == SLOW:
             return apply_slow(op, (a, b))
-        record = record and local.grad
+        recording = way == IDLE
+    public = PUBLIC.cls
+    if (type(a) is not public and type(a) not in PLAIN) or (type(b) is not public and type(b) not in PLAIN):
+        return apply_slow(op, (a, b))
+    record = recording and (wants_grad(a) or wants_grad(b))
     x = a._array
     y = b._array
     if x is None:
@@ -153,100 +185,131 @@ def apply2(op: Primitive, a: Any, b: Any) -> Any:
     if where is not b._device:
         where = common_device(op, (a, b))
     k = where.kernels or kernels_for(where)
-    if op.promotion and (a._dtype is not b._dtype or op.promotion == COMMON_FLOAT):
+    kind: Kind = op.kind
+    if kind.promotion and (a._dtype is not b._dtype or kind.promotion == COMMON_FLOAT):
         x, y = promoted(op, k, (a, b), [x, y])
     z = op.forward(k, x, y)
-    out = wrap(z, where) if type(z) is not HiddenArray else wrap_hidden(z, where)
-    if record and op.differentiable and out._dtype.category >= FLOATING:
+    out: TensorBase
+    if type(z) is HiddenArray:
+        out = wrap_hidden(z, where)
+    elif kind.elementwise and a._array is x and a._device is where and (a._shape == b._shape or not b._shape):
+        out = wrap_like(z, a)
+    else:
+        out = wrap(z, where)
+    if record and kind.differentiable and out._dtype.category >= FLOATING:
         record_node(op, (a, b), out)
     return out
 
 
-def applyn(op: Primitive, tensors: tuple[Any, ...]) -> Any:
+def applyn(op: Primitive, tensors: tuple[TensorBase, ...]) -> Any:
     """Apply an operation of any arity with one output."""
-    record = False
-    plain = idle = not STATE.busy
-    for t in tensors:
-        record = record or (t._requires_grad if t._view is None else (idle or local.grad) and wants_grad(t))
-        plain = plain and type(t) is Tensor
-    if not plain:
-        if not local.plain or any(type(t) not in PLAIN for t in tensors):
+    recording = True
+    if STATE.busy:
+        way = local.way
+        if way == SLOW:
             return apply_slow(op, tensors)
-        record = record and local.grad
-    return compute(op, tensors, record)
+        recording = way == IDLE
+    record = False
+    for t in tensors:
+        if type(t) is not PUBLIC.cls and type(t) not in PLAIN:
+            return apply_slow(op, tensors)
+        record = record or wants_grad(t)
+    return compute(op, tensors, record and recording)
 
 
-def apply_multi(op: Primitive, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+def apply_multi(op: Primitive, tensors: tuple[TensorBase, ...]) -> tuple[Any, ...]:
     """Apply an operation with several outputs; integer outputs (indices) are never differentiable."""
-    if STATE.busy or any(type(t) is not Tensor for t in tensors):
-        if not local.plain or any(type(t) not in PLAIN for t in tensors):
-            return apply_slow(op, tensors)  # type: ignore[no-any-return]
-    return compute(op, tensors, local.grad and any([wants_grad(t) for t in tensors]))  # type: ignore[no-any-return]
+    return applyn(op, tensors)  # type: ignore[no-any-return]
 
 
-def apply_view(op: Primitive, a: Any) -> Any:
+def apply_view(op: Primitive, a: TensorBase) -> Any:
     """Apply an operation whose result shares the memory of its input."""
-    if (STATE.busy or type(a) is not Tensor) and (not local.plain or type(a) not in PLAIN):
+    recording = True
+    if STATE.busy:
+        way = local.way
+        if way == SLOW:
+            return apply_slow(op, (a,), view=True)
+        recording = way == IDLE
+    if type(a) is not PUBLIC.cls and type(a) not in PLAIN:
         return apply_slow(op, (a,), view=True)
-    return compute_view(op, a)
+    return take_view(op, a, recording, "grad" if recording else "no_grad")
 
 
-def compute(op: Primitive, tensors: tuple[Any, ...], record: bool) -> Any:
+def compute(op: Primitive, tensors: tuple[TensorBase, ...], record: bool) -> Any:
     """Run the kernel on the promoted arrays and record it when `record` says so."""
     arrays: list[Any] = [t._array if t._array is not None else input_array(op, t) for t in tensors]
     where = common_device(op, tensors)
     k = where.kernels or kernels_for(where)
-    if op.promotion:
+    kind: Kind = op.kind
+    if kind.promotion:
         arrays = promoted(op, k, tensors, arrays)
     found = op.forward(k, *arrays)
-    if op.outputs == 1:
-        out = wrap(found, where) if type(found) is not HiddenArray else wrap_hidden(found, where)
-        if record and op.differentiable and out._dtype.category >= FLOATING:
+    if kind.outputs == 1:
+        out: TensorBase = wrap(found, where) if type(found) is not HiddenArray else wrap_hidden(found, where)
+        if record and kind.differentiable and out._dtype.category >= FLOATING:
             record_node(op, tensors, out)
         return out
-    outs = tuple([wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where) for y in found])
-    if record and op.differentiable:
+    outs: tuple[TensorBase, ...] = tuple(
+        [wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where) for y in found]
+    )
+    if record and kind.differentiable:
         record_nodes(op, tensors, outs)
     return outs
 
 
-def compute_view(op: Primitive, a: Any) -> Any:
-    """The view(s) of `a` that `op` takes, with their recipes."""
+def compute_view(op: Primitive, a: TensorBase) -> Any:
+    """The view(s) of `a` that `op` takes, with their recipes, as the thread's modes have it."""
+    made_in = "inference" if local.inference else "no_grad" if not local.grad else "grad"
+    return take_view(op, a, made_in == "grad", made_in)
+
+
+def take_view(op: Primitive, a: TensorBase, recording: bool, made_in: str) -> Any:
+    """The same. made_in: "grad", "no_grad" or "inference"."""
     where = a._device
     found = op.forward(where.kernels or kernels_for(where), alias_array(a))
-    several = op.outputs != 1
-    outs = tuple([wrap(array, where) for array in (found if several else (found,))])
-    for out in outs:
-        out._storage = a._storage
-    if op.differentiable:
-        base, path = (a, ()) if a._view is None else (a._view.base, a._view.ops)
-        made_in = "inference" if local.inference else "no_grad" if not local.grad else "multi" if several else "grad"
-        if a._view is not None and made_in == "grad":
-            made_in = a._view.made_in
-        path = (*path, op)
+    kind: Kind = op.kind
+    if kind.outputs != 1:
+        return take_views(op, a, found, recording, made_in)
+    out: TensorBase = wrap_view(found, a)
+    if kind.differentiable:
+        out._view = recipe(op, a, made_in)
+        if recording and out._dtype.category >= FLOATING and wants_grad(a):
+            record_node(op, (a,), out)
+    return out
+
+
+def take_views(op: Primitive, a: TensorBase, arrays: Any, recording: bool, made_in: str) -> tuple[TensorBase, ...]:
+    """The views of an operation that takes several at once."""
+    kind: Kind = op.kind
+    outs: tuple[TensorBase, ...] = tuple([wrap_view(array, a) for array in arrays])
+    if kind.differentiable:
         for out in outs:
-            out._view = View(base, path, made_in, a._storage.version)
-        if local.grad and not local.inference and wants_grad(a):
-            if several:
-                record_nodes(op, (a,), outs)
-            elif outs[0]._dtype.category >= FLOATING:
-                record_node(op, (a,), outs[0])
-    return outs if several else outs[0]
+            out._view = recipe(op, a, "multi" if made_in == "grad" else made_in)
+        if recording and wants_grad(a):
+            record_nodes(op, (a,), outs)
+    return outs
 
 
-def wants_grad(t: Any) -> bool:
+def recipe(op: Primitive, a: TensorBase, made_in: str) -> View:
+    """How the view `op(a)` comes from the base of `a`."""
+    view = a._view
+    if view is None:
+        return View(a, (op,), made_in, a._storage.version)
+    return View(view.base, (*view.ops, op), view.made_in if made_in == "grad" else made_in, a._storage.version)
+
+
+def wants_grad(t: TensorBase) -> bool:
     """Whether operations on `t` are recorded; a view looks again when its base was written in place.
 
     A view that was made in no_grad of a tensor with history does want it, though (as in torch) no cotangent goes anywhere
     from there: it has no edge.
     """
     view = t._view
-    if view is not None:
-        if view.version != t._storage.version:
-            T.refresh_view(t)
-        if not t._requires_grad:
-            return t.requires_grad  # type: ignore[no-any-return]
-    return t._requires_grad  # type: ignore[no-any-return]
+    if view is None:
+        return t._requires_grad
+    if view.version != t._storage.version:
+        T.refresh_view(t)
+    return t._requires_grad or t.requires_grad
 
 
 class Unconnected(Primitive):
@@ -261,33 +324,47 @@ class Unconnected(Primitive):
 UNCONNECTED: Final = Unconnected()
 
 
-def start_node(op: Primitive, inputs: tuple[Any, ...], metas: tuple[Meta, ...]) -> Node:
-    """A fresh node of `op` with the edges of its inputs."""
-    cls = op.node_class
-    node: Node = cls.__new__(cls)
-    edges = tuple([t.edge() if t._requires_grad or t._view is not None else None for t in inputs])
-    needs = tuple([edge is not None for edge in edges])
-    node.start(op if True in needs else UNCONNECTED, edges, needs, metas)
+def start_node(op: Primitive, inputs: tuple[TensorBase, ...]) -> Node:
+    """A fresh node of `op` with the edges of its inputs; its outputs are still to be described."""
+    kind: Kind = op.kind
+    node: Node = Node.__new__(kind.node_class)
+    if len(inputs) == 2:
+        a, b = edge_of(inputs[0]), edge_of(inputs[1])
+        needed = a is not None or b is not None
+        fill_node(node, op if needed else UNCONNECTED, (a, b), (a is not None, b is not None))
+    elif len(inputs) == 1:
+        a = edge_of(inputs[0])
+        fill_node(node, op if a is not None else UNCONNECTED, (a,), (a is not None,))
+    else:
+        edges = tuple([edge_of(t) for t in inputs])
+        needs = tuple([edge is not None for edge in edges])
+        fill_node(node, op if True in needs else UNCONNECTED, edges, needs)
     return node
 
 
-def record_node(op: Primitive, inputs: tuple[Any, ...], out: Any) -> None:
+def record_node(op: Primitive, inputs: tuple[TensorBase, ...], out: TensorBase) -> None:
     """Make the node of an operation with one output."""
-    node = start_node(op, inputs, (Meta(out._shape, out._dtype, out._device),))
-    saved = node.op.save(inputs, out, node.needs)
-    if saved:
-        node.keep(saved, (out,))
+    node = start_node(op, inputs)
+    node._shape = out._shape
+    node._dtype = out._dtype
+    node._device = out._device
+    if node.op is op:
+        saved = op.save(inputs, out, node.needs)
+        if saved:
+            keep_saved(node, saved, (out,))
     out._grad_fn = node
     out._output_nr = 0
     out._requires_grad = True
 
 
-def record_nodes(op: Primitive, inputs: tuple[Any, ...], outs: tuple[Any, ...]) -> None:
+def record_nodes(op: Primitive, inputs: tuple[TensorBase, ...], outs: tuple[TensorBase, ...]) -> None:
     """Make the node of an operation with several outputs."""
-    node = start_node(op, inputs, tuple([Meta(out._shape, out._dtype, out._device) for out in outs]))
-    saved = node.op.save(inputs, outs, node.needs)
-    if saved:
-        node.keep(saved, outs)
+    node = start_node(op, inputs)
+    node.metas = tuple([Meta(out._shape, out._dtype, out._device) for out in outs])
+    if node.op is op:
+        saved = op.save(inputs, outs, node.needs)
+        if saved:
+            keep_saved(node, saved, outs)
     for i, out in enumerate(outs):
         if out._dtype.category >= FLOATING:
             out._grad_fn = node
@@ -295,13 +372,13 @@ def record_nodes(op: Primitive, inputs: tuple[Any, ...], outs: tuple[Any, ...]) 
             out._requires_grad = True
 
 
-def input_array(op: Primitive, t: Any) -> Any:
+def input_array(op: Primitive, t: TensorBase) -> Any:
     """The array of a tensor whose own slot is empty: hidden for an operation that keeps layouts, else the default."""
     hidden = t._storage.hidden
-    return hidden if hidden is not None and op.keeps_layout else array_of(t)
+    return hidden if hidden is not None and op.keeps_layout and kernels_for(t._device).takes_hidden else array_of(t)
 
 
-def promoted(op: Primitive, k: Any, tensors: tuple[Any, ...], arrays: list[Any]) -> list[Any]:
+def promoted(op: Primitive, k: Any, tensors: tuple[TensorBase, ...], arrays: list[Any]) -> list[Any]:
     """The arrays brought to the dtype torch computes in."""
     first = op.promote_from
     members = tensors[first:]
@@ -322,7 +399,7 @@ def promoted(op: Primitive, k: Any, tensors: tuple[Any, ...], arrays: list[Any])
     ]
 
 
-def common_device(op: Primitive, tensors: tuple[Any, ...]) -> device:
+def common_device(op: Primitive, tensors: tuple[TensorBase, ...]) -> device:
     """The device of the result; mixing devices is an error except for zero-dim CPU tensors, as in torch."""
     where: device = tensors[0]._device
     for t in tensors[1:]:
@@ -343,7 +420,7 @@ def common_device(op: Primitive, tensors: tuple[Any, ...]) -> device:
     return where
 
 
-def apply_slow(op: Primitive, tensors: tuple[Any, ...], view: bool = False) -> Any:
+def apply_slow(op: Primitive, tensors: tuple[TensorBase, ...], view: bool = False) -> Any:
     """The same for subclasses, function modes and all other modes of the thread."""
     if local.function_modes or local.torch_function:
         handled, found = overridden(op, tensors)

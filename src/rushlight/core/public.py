@@ -5,7 +5,7 @@ That gives tensors what a compiled class lacks: attributes of the user's own, we
 
 from __future__ import annotations
 
-from rushlight.core.tensor import TensorBase, _Public
+from rushlight.core.tensor import PUBLIC, TensorBase
 
 
 class Tensor(TensorBase):
@@ -16,4 +16,4 @@ class Tensor(TensorBase):
 
 
 Tensor.__module__ = "torch"
-_Public.cls = Tensor
+PUBLIC.cls = Tensor

@@ -1,4 +1,4 @@
-"""Storage: what a tensor and its views share (memory, version counter), and the views' recipes.
+"""What hangs on a tensor: storage (memory and version counter, shared with its views), a view's recipe, the gradient.
 
 Views, in-place writes and version counters live here and in `inplace.py`, never in operations or backends, so that a
 backend whose arrays can't alias can serve them by write-back.
@@ -6,15 +6,22 @@ backend whose arrays can't alias can serve them by write-back.
 
 from __future__ import annotations
 
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rushlight.backends.hidden import HiddenArray
+from rushlight.base.compiled import mypyc_attr
+from rushlight.core.hooks import HookDict
+
+if TYPE_CHECKING:
+    from rushlight.core.node import Node
 
 Array = np.ndarray[Any, Any]
 
 
+@mypyc_attr(acyclic=True)
 class Storage:
     """The memory behind a tensor, its views and its detached aliases.
 
@@ -58,3 +65,18 @@ class View:
         self.ops = ops
         self.made_in = made_in
         self.version = version
+
+
+class AutogradMeta:
+    """What only some tensors have: a gradient, hooks, a name."""
+
+    __slots__ = ("grad", "accumulator", "hooks", "post_hooks", "retains_grad", "name", "reshaped")
+
+    def __init__(self) -> None:
+        self.grad: Any = None
+        self.accumulator: weakref.ref[Node] | None = None
+        self.hooks: HookDict | None = None
+        self.post_hooks: HookDict | None = None
+        self.retains_grad = False
+        self.name: str | None = None
+        self.reshaped = 0  # the version at which the tensor took another shape in place: recipes of older views are void

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 import warnings
 from math import prod
-from typing import Any, Final
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
-from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY, dtype
-from rushlight.base.shape import Shape, Size, contiguous_strides
+from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, FROM_NUMPY, dtype
+from rushlight.base.shape import Shape, Size
+from rushlight.core.binding import BoundFunction
 from rushlight.core.modes import local
-from rushlight.core.node import AutogradMeta, Node, accumulate_node
-from rushlight.core.storage import Array, Storage, View
+from rushlight.core.storage import Array, AutogradMeta, Storage, View
 from rushlight.core.table import T
 
+if TYPE_CHECKING:
+    from rushlight.core.node import Node
 
+
+SLOTS: Final = (
+    "_array", "_shape", "_dtype", "_device", "_storage", "_requires_grad", "_grad_fn", "_output_nr", "_meta", "_view",
+)  # fmt: skip
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TensorBase:
     """See `rushlight.Tensor`."""
 
-    __slots__ = (
-        "_array",
-        "_shape",
-        "_dtype",
-        "_device",
-        "_storage",
-        "_requires_grad",
-        "_grad_fn",
-        "_output_nr",
-        "_meta",
-        "_view",
-    )
+    __slots__ = SLOTS
     # NumPy leaves `ndarray * tensor` to the tensor.
-    __array_priority__: Final = 1000
+    __array_priority__: ClassVar[int] = 1000
 
     _array: Array | None
     _shape: Shape
@@ -48,6 +48,10 @@ class TensorBase:
     _output_nr: int
     _meta: AutogradMeta | None
     _view: View | None
+
+    def __new__(cls) -> TensorBase:
+        """An instance of `cls` whose slots are still empty; `Tensor.__new__` is the constructor of users."""
+        return super().__new__(cls)
 
     # What a tensor is.
 
@@ -72,13 +76,15 @@ class TensorBase:
         """The number of dimensions."""
         return len(self._shape)
 
-    ndimension = dim
+    def ndimension(self) -> int:
+        return len(self._shape)
 
     def numel(self) -> int:
         """The number of elements."""
         return prod(self._shape)
 
-    nelement = numel
+    def nelement(self) -> int:
+        return prod(self._shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
@@ -96,7 +102,10 @@ class TensorBase:
         """Bytes per element."""
         return self._dtype.itemsize
 
-    itemsize = property(element_size)
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._dtype.itemsize
 
     @property
     def nbytes(self) -> int:
@@ -131,10 +140,10 @@ class TensorBase:
     def is_meta(self) -> bool:
         return self._device.type == "meta"
 
-    is_sparse: Final = False
-    is_quantized: Final = False
-    is_nested: Final = False
-    is_mkldnn: Final = False
+    is_sparse: ClassVar[bool] = False
+    is_quantized: ClassVar[bool] = False
+    is_nested: ClassVar[bool] = False
+    is_mkldnn: ClassVar[bool] = False
 
     def get_device(self) -> int:
         """The index of an accelerator; -1 on the CPU."""
@@ -218,13 +227,6 @@ class TensorBase:
             self._meta = AutogradMeta()
         return self._meta
 
-    def edge(self) -> tuple[Node, int] | None:
-        """Where a cotangent of this tensor goes, None for nowhere."""
-        node = self.grad_fn
-        if node is not None:
-            return node, self._output_nr
-        return (accumulate_node(self), 0) if self._requires_grad else None
-
     @property
     def name(self) -> str | None:
         return None if self._meta is None else self._meta.name
@@ -243,55 +245,59 @@ class TensorBase:
         alias._requires_grad = node is not None
         return alias
 
+    def conj(self) -> Any:
+        """The complex conjugate; a real tensor is returned as it is."""
+        return T.conj(self) if self._dtype.category == COMPLEX else self
+
     # Operators.
 
     def __add__(self, other: Any) -> Any:
-        return T.add(self, other)
+        return T.add.run(self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return T.add(self, other)
+        return T.add.run(self, other)
 
     def __sub__(self, other: Any) -> Any:
-        return T.sub(self, other)
+        return T.sub.run(self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return T.rsub(self, other)
+        return T.rsub.run(self, other)
 
     def __mul__(self, other: Any) -> Any:
-        return T.mul(self, other)
+        return T.mul.run(self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return T.mul(self, other)
+        return T.mul.run(self, other)
 
     def __truediv__(self, other: Any) -> Any:
-        return T.div(self, other)
+        return T.div.run(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return T.rdiv(self, other)
+        return T.rdiv.run(self, other)
 
     def __floordiv__(self, other: Any) -> Any:
-        return T.floor_divide(self, other)
+        return T.floor_divide.run(self, other)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return T.rfloor_divide(self, other)
+        return T.rfloor_divide.run(self, other)
 
     def __mod__(self, other: Any) -> Any:
-        return T.remainder(self, other)
+        return T.remainder.run(self, other)
 
     def __rmod__(self, other: Any) -> Any:
-        return T.rremainder(self, other)
+        return T.rremainder.run(self, other)
 
     def __pow__(self, other: Any) -> Any:
-        return T.pow(self, other)
+        return T.pow.run(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return T.rpow(self, other)
+        return T.rpow.run(self, other)
 
     def __matmul__(self, other: Any) -> Any:
-        return T.matmul(self, other)
+        return T.matmul.run(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return T.rmatmul(self, other)
+        return T.rmatmul.run(self, other)
 
     def __neg__(self) -> Any:
         return T.neg(self)
@@ -303,88 +309,91 @@ class TensorBase:
         return T.abs(self)
 
     def __eq__(self, other: Any) -> Any:
-        return T.eq(self, other)
+        return T.eq.run(self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return T.ne(self, other)
+        return T.ne.run(self, other)
 
     def __lt__(self, other: Any) -> Any:
-        return T.lt(self, other)
+        return T.lt.run(self, other)
 
     def __le__(self, other: Any) -> Any:
-        return T.le(self, other)
+        return T.le.run(self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return T.gt(self, other)
+        return T.gt.run(self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return T.ge(self, other)
+        return T.ge.run(self, other)
 
     def __and__(self, other: Any) -> Any:
-        return T.and_(self, other)
+        return T.and_.run(self, other)
 
-    __rand__ = __and__
+    def __rand__(self, other: Any) -> Any:
+        return T.and_.run(self, other)
 
     def __or__(self, other: Any) -> Any:
-        return T.or_(self, other)
+        return T.or_.run(self, other)
 
-    __ror__ = __or__
+    def __ror__(self, other: Any) -> Any:
+        return T.or_.run(self, other)
 
     def __xor__(self, other: Any) -> Any:
-        return T.xor(self, other)
+        return T.xor.run(self, other)
 
-    __rxor__ = __xor__
+    def __rxor__(self, other: Any) -> Any:
+        return T.xor.run(self, other)
 
     def __invert__(self) -> Any:
         return T.invert(self)
 
     def __lshift__(self, other: Any) -> Any:
-        return T.lshift(self, other)
+        return T.lshift.run(self, other)
 
     def __rshift__(self, other: Any) -> Any:
-        return T.rshift(self, other)
+        return T.rshift.run(self, other)
 
     def __rlshift__(self, other: Any) -> Any:
-        return T.rlshift(self, other)
+        return T.rlshift.run(self, other)
 
     def __rrshift__(self, other: Any) -> Any:
-        return T.rrshift(self, other)
+        return T.rrshift.run(self, other)
 
     def __iadd__(self, other: Any) -> Any:
-        return T.iadd(self, other)
+        return T.iadd.run(self, other)
 
     def __isub__(self, other: Any) -> Any:
-        return T.isub(self, other)
+        return T.isub.run(self, other)
 
     def __imul__(self, other: Any) -> Any:
-        return T.imul(self, other)
+        return T.imul.run(self, other)
 
     def __itruediv__(self, other: Any) -> Any:
-        return T.idiv(self, other)
+        return T.idiv.run(self, other)
 
     def __ifloordiv__(self, other: Any) -> Any:
-        return T.ifloor_divide(self, other)
+        return T.ifloor_divide.run(self, other)
 
     def __imod__(self, other: Any) -> Any:
-        return T.iremainder(self, other)
+        return T.iremainder.run(self, other)
 
     def __ipow__(self, other: Any) -> Any:
-        return T.ipow(self, other)
+        return T.ipow.run(self, other)
 
     def __iand__(self, other: Any) -> Any:
-        return T.iand(self, other)
+        return T.iand.run(self, other)
 
     def __ior__(self, other: Any) -> Any:
-        return T.ior(self, other)
+        return T.ior.run(self, other)
 
     def __ixor__(self, other: Any) -> Any:
-        return T.ixor(self, other)
+        return T.ixor.run(self, other)
 
     def __ilshift__(self, other: Any) -> Any:
-        return T.ilshift(self, other)
+        return T.ilshift.run(self, other)
 
     def __irshift__(self, other: Any) -> Any:
-        return T.irshift(self, other)
+        return T.irshift.run(self, other)
 
     def __getitem__(self, key: Any) -> Any:
         return T.getitem(self, key)
@@ -454,53 +463,59 @@ class TensorBase:
         return float(value) if category == FLOATING else bool(value) if category == BOOL else value
 
 
-_new: Final = object.__new__
-
-
 class _Public:
-    """The public class results are made of; core/public.py sets it."""
+    """The public class, which results are made of; core/public.py sets it."""
 
-    cls: Any = TensorBase
+    __slots__ = ("cls",)
+
+    def __init__(self) -> None:
+        self.cls: Any = TensorBase
+
+
+PUBLIC: Final = _Public()
+
+
+def new_tensor(array: Any, shape: Shape, of: dtype, where: device, storage: Storage) -> Any:
+    """A tensor of the public class without history."""
+    t: TensorBase = TensorBase.__new__(PUBLIC.cls)
+    t._array = array
+    t._shape = shape
+    t._dtype = of
+    t._device = where
+    t._storage = storage
+    t._requires_grad = False
+    t._grad_fn = None
+    t._output_nr = 0
+    t._meta = None
+    t._view = None
+    return t
 
 
 def wrap(array: Any, where: device) -> Any:
     """A new tensor without history on `array`, which the tensor owns from now on."""
-    t = _new(_Public.cls)
-    t._array = array
-    t._shape = array.shape
-    t._dtype = FROM_NUMPY[array.dtype]
-    t._device = where
-    t._storage = Storage()
-    t._requires_grad = False
-    t._grad_fn = None
-    t._output_nr = 0
-    t._meta = None
-    t._view = None
-    return t
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], where, Storage())
+
+
+def wrap_like(array: Any, like: TensorBase) -> Any:
+    """`wrap` for an array known to have the shape, dtype and device of the tensor `like`."""
+    return new_tensor(array, like._shape, like._dtype, like._device, Storage())
+
+
+def wrap_view(array: Any, of: TensorBase) -> Any:
+    """A new tensor without history on `array`, which lies in the memory of the tensor `of`."""
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], of._device, of._storage)
 
 
 def wrap_hidden(hidden: Any, where: device) -> Any:
     """A new tensor whose storage keeps `hidden` (a HiddenArray) in its own layout."""
-    t = wrap(hidden, where)
-    t._storage.hidden = hidden
-    t._array = None
-    return t
+    storage = Storage()
+    storage.hidden = hidden
+    return new_tensor(None, hidden.shape, FROM_NUMPY[hidden.dtype], where, storage)
 
 
-def make_alias(source: Any) -> Any:
+def make_alias(source: TensorBase) -> Any:
     """A tensor without history on the storage of `source`, hidden layout included."""
-    t = _new(_Public.cls)
-    t._array = source._array
-    t._shape = source._shape
-    t._dtype = source._dtype
-    t._device = source._device
-    t._storage = source._storage
-    t._requires_grad = False
-    t._grad_fn = None
-    t._output_nr = 0
-    t._meta = None
-    t._view = None
-    return t
+    return new_tensor(source._array, source._shape, source._dtype, source._device, source._storage)
 
 
 def array_of(t: TensorBase) -> Array:
@@ -524,22 +539,9 @@ def alias_array(t: TensorBase) -> Array:
 
 def attach(name: str, value: Any) -> None:
     """Give every tensor the method or property `name`."""
-    setattr(_Public.cls, name, value)
+    setattr(PUBLIC.cls, name, BoundFunction(value) if isinstance(value, BuiltinFunctionType) else value)
 
 
 def is_tensor(value: Any) -> bool:
     """Whether `value` is a tensor."""
     return isinstance(value, TensorBase)
-
-
-def numpy_strides(t: TensorBase) -> Shape:
-    """The strides in elements as torch reports them."""
-    array = t._array
-    if array is None:
-        storage = t._storage
-        array = storage.relaid
-        if array is None:
-            assert storage.hidden is not None
-            return contiguous_strides(t._shape)
-    size = t._dtype.itemsize
-    return tuple(s // size for s in array.strides)

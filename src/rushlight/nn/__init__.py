@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.nn import functional, init, modules, parameter, utils
+from rushlight.nn import attention, functional, init, modules, parameter, utils
 from rushlight.nn.modules.activation import *
 from rushlight.nn.modules.batchnorm import *
 from rushlight.nn.modules.channelshuffle import *
@@ -20,6 +20,8 @@ from rushlight.nn.modules.normalization import *
 from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
 from rushlight.nn.modules.pooling import *
+from rushlight.nn.modules.rnn import *
 from rushlight.nn.modules.sparse import *
+from rushlight.nn.modules.transformer import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter

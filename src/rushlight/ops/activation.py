@@ -22,6 +22,7 @@ class Backward(Primitive):
     """A gradient kernel `k.<name>(g, x, *constants)`, linear in g. `slope_change` is the second derivative in x."""
 
     __slots__ = ("constants",)
+    keeps_layout = True
 
     def __init__(self, *constants: Any) -> None:
         self.constants = constants
@@ -81,6 +82,7 @@ class Activation(Unary):
 class ThresholdBackward(StepBackward):
     __slots__ = ()
     name = "threshold_backward"
+    elementwise = True
 
 
 class LeakyReluBackward(StepBackward):
@@ -166,9 +168,19 @@ class MishBackward(Backward):
         return slope * 2 + x * slope * (1 - s - 2 * t * s)
 
 
+class LogSigmoidBackward(Backward):
+    __slots__ = ()
+    name = "log_sigmoid_backward"
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        s = x.sigmoid()
+        return s * (s - 1)
+
+
 class Relu(Activation):
     __slots__ = ()
     name = "relu"
+    elementwise = True
     saves_output = True
 
     def backward(self) -> Backward:
@@ -338,21 +350,21 @@ class Softplus(Activation):
         return SoftplusBackward(self.beta, self.threshold)
 
 
-class LogSigmoid(Unary):
+class LogSigmoid(Activation):
     """log(sigmoid(x))."""
 
     __slots__ = ()
     name = "log_sigmoid"
-    promotion = 0
 
-    def slope(self, saved: Any) -> Any:
-        return (-saved).sigmoid()
+    def backward(self) -> Backward:
+        return LogSigmoidBackward()
 
 
 class Prelu(Primitive):
     """x above zero, weight * x elsewhere; the weight already has the rank of x."""
 
     __slots__ = ()
+    keeps_layout = True
     name = "prelu_kernel"
     node_name = "PreluKernelBackward0"
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY
+from rushlight.base.dtypes import BOOL
 from rushlight.core.inplace import apply_inplace
-from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply2
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.checks import Undifferentiable, float_operand, float_operands, need_tensor, not_implemented
+from rushlight.ops.arithmetic_rules import (
+    ADD,
+    DIV,
+    DIV_MODES,
+    FLOOR_DIVIDE,
+    FMOD,
+    FMOD_NUMBER,
+    MUL,
+    NEG,
+    REMAINDER,
+    REMAINDER_NUMBER,
+    RSUB,
+    SUB,
+    Add,
+    Div,
+    DivMode,
+    DivOperator,
+    FloorDivide,
+    Fmod,
+    Mul,
+    Neg,
+    Remainder,
+    Rsub,
+    RsubTensor,
+    Sub,
+    SubOperator,
+    no_bool,
+)
+from rushlight.ops.checks import float_operands, need_tensor
 from rushlight.ops.common import (
     Binary,
+    BinaryOperator,
+    InplaceOperator,
     Number,
-    Unary,
+    ReflectedOperator,
     binary,
     check_broadcast,
-    inplace_operator,
     methods,
-    operand,
-    operator,
-    reflected,
     serve,
     tensors_of,
     unary,
@@ -31,229 +55,6 @@ __all__ = [
     "add", "div", "divide", "floor_divide", "fmod", "mul", "multiply", "neg", "negative", "positive", "remainder", "rsub", "sub",
     "subtract", "true_divide",
 ]  # fmt: skip
-
-
-class Add(Binary):
-    """a + alpha * b."""
-
-    __slots__ = ("alpha",)
-    name = "add"
-    linear = True
-
-    def __init__(self, alpha: Any = 1) -> None:
-        self.alpha = alpha
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        a, b = arrays
-        return k.add(a, b) if self.alpha == 1 else k.add(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return super().forward_into(k, out, *arrays) if self.alpha == 1 else self.forward(k, *arrays)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g, g if self.alpha == 1 or not needs[1] else g * _conjugate(self.alpha)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(self, *tangents)
-
-
-class Sub(Binary):
-    """a - alpha * b."""
-
-    __slots__ = ("alpha",)
-    name = "sub"
-    linear = True
-
-    def __init__(self, alpha: Any = 1) -> None:
-        self.alpha = alpha
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        a, b = arrays
-        return k.sub(a, b) if self.alpha == 1 else k.sub(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return super().forward_into(k, out, *arrays) if self.alpha == 1 else self.forward(k, *arrays)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g, -g * _conjugate(self.alpha) if needs[1] and self.alpha != 1 else -g if needs[1] else None
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(self, *tangents)
-
-
-class Rsub(Sub):
-    """b - alpha * a, what `1 - x` records."""
-
-    __slots__ = ()
-    name = "rsub"
-    node_name = "RsubBackward1"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return super().forward(k, arrays[1], arrays[0])
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        gb, ga = super().vjp(saved, g, needs[::-1])
-        return ga, gb
-
-
-class RsubTensor(Rsub):
-    """What `rsub(x, tensor)` records."""
-
-    __slots__ = ()
-    node_name = "RsubBackward0"
-
-
-class Mul(Binary):
-    """a * b."""
-
-    __slots__ = ()
-    name = "mul"
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0] if needs[1] else None, inputs[1] if needs[0] else None)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return g * b.conj() if needs[0] else None, g * a.conj() if needs[1] else None
-
-
-class Div(Binary):
-    """a / b, the true quotient."""
-
-    __slots__ = ()
-    name = "div"
-    promotion = COMMON_FLOAT
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0] if needs[1] else None, inputs[1])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        ga = g / b.conj() if needs[0] else None
-        return ga, -g * ((a / b) / b).conj() if needs[1] else None
-
-
-class DivMode(Binary):
-    """a / b rounded to a whole number, "floor" or "trunc": a piecewise constant function."""
-
-    __slots__ = ("rounding_mode",)
-    name = "div"
-    node_name = "DivBackward2"
-    promotion = COMMON
-
-    def __init__(self, rounding_mode: str) -> None:
-        self.rounding_mode = rounding_mode
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        _integers_or_floats(f"div_{self.rounding_mode}_cpu", arrays[0])
-        return k.div_mode(arrays[0], arrays[1], self.rounding_mode)
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        zeros = g.new_zeros(g._shape)
-        return zeros if needs[0] else None, zeros if needs[1] else None
-
-
-class FloorDivide(Undifferentiable):
-    """a // b, rounded towards minus infinity."""
-
-    __slots__ = ()
-    name = "floor_divide"
-    node_name = "NotImplemented"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        _integers_or_floats("div_floor_cpu", arrays[0])
-        return k.floor_divide(arrays[0], arrays[1])
-
-
-class Remainder(Binary):
-    """a - floor(a / b) * b: the sign of the divisor."""
-
-    __slots__ = ()
-    name = "remainder"
-    node_name = "RemainderBackward1"
-    rounding_mode = "floor"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        _integers_or_floats(f"{self.name}_cpu", arrays[0])
-        return getattr(k, self.name)(arrays[0], arrays[1])
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return inputs if needs[1] else (None, None)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return g, -g * div(a, b, rounding_mode=self.rounding_mode) if needs[1] else None
-
-
-class RemainderNumber(Remainder):
-    """What `x % 2` records."""
-
-    __slots__ = ()
-    node_name = "RemainderBackward0"
-
-
-class Fmod(Remainder):
-    """a - trunc(a / b) * b: the sign of the dividend."""
-
-    __slots__ = ()
-    name = "fmod"
-    node_name = "FmodBackward1"
-    rounding_mode = "trunc"
-
-
-class FmodNumber(Fmod):
-    """What `fmod(x, 2)` records."""
-
-    __slots__ = ()
-    node_name = "FmodBackward0"
-
-
-class Neg(Unary):
-    """-a."""
-
-    __slots__ = ()
-    name = "neg"
-    promotion = 0
-    linear = True
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return ()
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return -g
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return -tangents[0]
-
-
-def _conjugate(alpha: Any) -> Any:
-    return alpha.conjugate() if isinstance(alpha, complex) else alpha
-
-
-def _integers_or_floats(kernel: str, array: Any) -> None:
-    if array.dtype.kind in "bc":
-        raise not_implemented(kernel, FROM_NUMPY[array.dtype])
-
-
-ADD = Add()
-SUB = Sub()
-RSUB = Rsub()
-MUL = Mul()
-DIV = Div()
-NEG = Neg()
-FLOOR_DIVIDE = FloorDivide()
-DIV_MODES = {mode: DivMode(mode) for mode in ("floor", "trunc")}
-REMAINDER, REMAINDER_NUMBER = Remainder(), RemainderNumber()
-FMOD, FMOD_NUMBER = Fmod(), FmodNumber()
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
@@ -267,7 +68,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """`input - alpha * other`, broadcast and promoted. Bool tensors have no difference: use `^` or `logical_xor`."""
-    _no_bool(input, other)
+    no_bool(input, other)
     a, b = tensors_of("sub", input, other)
     return binary(SUB if alpha == 1 else Sub(alpha), a, b, out)
 
@@ -275,7 +76,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`other - alpha * input`."""
     need_tensor("rsub", input)
-    _no_bool(input, other)
+    no_bool(input, other)
     a, b = tensors_of("rsub", input, other)
     return binary((RsubTensor if isinstance(other, TensorBase) else Rsub)(alpha), a, b)
 
@@ -346,58 +147,17 @@ def positive(input: Any) -> Any:
     return input
 
 
-def _no_bool(a: Any, b: Any) -> None:
-    """torch's errors for the difference of masks."""
-    masks = [_is_mask(a), _is_mask(b)]
-    if all(masks):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-            "operator instead."
-        )
-    if any(masks):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
-            "`~` or `logical_not()` operator instead."
-        )
-
-
-def _is_mask(value: Any) -> bool:
-    return value._dtype.category == BOOL if isinstance(value, TensorBase) else isinstance(value, bool)
-
-
-def _sub_operator(run: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A subtraction operator that refuses masks."""
-
-    def checked(a: Any, other: Any) -> Any:
-        if a._dtype.category == BOOL or (_is_mask(other) if type(other) is not float else False):
-            if operand(other, a) is NotImplemented:
-                return NotImplemented
-            _no_bool(a, other)
-        return run(a, other)
-
-    return checked
-
-
-def _div_operator(a: Any, other: Any) -> Any:
-    """`a / other`: integers become floats, and so does a number beside them, before it could wrap."""
-    if a._dtype.category < FLOATING and not isinstance(other, TensorBase):
-        other = float_operand(other, a)
-        if other is NotImplemented:
-            return NotImplemented
-    return _DIV(a, other)
-
-
 def _reciprocal_times(b: Any, other: Any) -> Any:
     """`2 / x`, which torch computes and records as `x.reciprocal() * 2`."""
-    return b.reciprocal() * other if isinstance(other, Number) else reflected(DIV)(b, other)
+    return b.reciprocal() * other if isinstance(other, Number) else _RDIV.run(b, other)
 
 
 def _remainder_operator(a: Any, other: Any) -> Any:
-    return _MOD(a, other) if isinstance(other, TensorBase) else _MOD_NUMBER(a, other)
+    return (_MOD if isinstance(other, TensorBase) else _MOD_NUMBER).run(a, other)
 
 
-_DIV = operator(DIV)
-_MOD, _MOD_NUMBER = operator(REMAINDER), operator(REMAINDER_NUMBER)
+_RDIV = ReflectedOperator(DIV)
+_MOD, _MOD_NUMBER = BinaryOperator(REMAINDER), BinaryOperator(REMAINDER_NUMBER)
 
 
 # In-place forms.
@@ -416,7 +176,7 @@ def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
 
 def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`self -= alpha * other`."""
-    _no_bool(self, other)
+    no_bool(self, other)
     return _inplace(SUB if alpha == 1 else Sub(alpha), self, other)
 
 
@@ -477,21 +237,21 @@ methods(
     neg_=neg_, negative_=neg_,
 )  # fmt: skip
 fill(
-    add=operator(ADD),
-    sub=_sub_operator(operator(SUB)),
-    rsub=_sub_operator(operator(RSUB)),
-    mul=operator(MUL),
-    div=_div_operator,
+    add=BinaryOperator(ADD),
+    sub=SubOperator(BinaryOperator(SUB)),
+    rsub=SubOperator(BinaryOperator(RSUB)),
+    mul=BinaryOperator(MUL),
+    div=DivOperator(DIV),
     rdiv=_reciprocal_times,
-    floor_divide=operator(FLOOR_DIVIDE),
-    rfloor_divide=reflected(FLOOR_DIVIDE),
+    floor_divide=BinaryOperator(FLOOR_DIVIDE),
+    rfloor_divide=ReflectedOperator(FLOOR_DIVIDE),
     remainder=_remainder_operator,
-    rremainder=reflected(REMAINDER),
+    rremainder=ReflectedOperator(REMAINDER),
     neg=neg,
-    iadd=inplace_operator(ADD),
-    isub=_sub_operator(inplace_operator(SUB)),
-    imul=inplace_operator(MUL),
-    idiv=inplace_operator(DIV),
-    ifloor_divide=inplace_operator(FLOOR_DIVIDE),
-    iremainder=inplace_operator(REMAINDER),
+    iadd=InplaceOperator(ADD),
+    isub=SubOperator(InplaceOperator(SUB)),
+    imul=InplaceOperator(MUL),
+    idiv=InplaceOperator(DIV),
+    ifloor_divide=InplaceOperator(FLOOR_DIVIDE),
+    iremainder=InplaceOperator(REMAINDER),
 )

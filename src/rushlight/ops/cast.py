@@ -47,8 +47,9 @@ from rushlight.core.primitive import (
     wants_grad,
 )
 from rushlight.core.storage import Array, View
+from rushlight.core.strides import numpy_strides
 from rushlight.core.table import fill
-from rushlight.core.tensor import TensorBase, attach, numpy_strides, wrap
+from rushlight.core.tensor import TensorBase, attach, wrap
 from rushlight.ops.common import methods, serve
 from rushlight.ops.factory import as_dtype, empty_ordered, on_device, order_of
 

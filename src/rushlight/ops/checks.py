@@ -8,7 +8,6 @@ from typing import Any, Final
 from rushlight.base.dtypes import FLOATING, HALF, INTEGER, dtype, get_default_dtype, with_scalar
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import (
-    Binary,
     Number,
     Unary,
     constant,
@@ -43,7 +42,9 @@ def kind_name(d: dtype) -> str:
 
 def not_implemented(operation: str, d: dtype) -> NotImplementedError:
     """The error for a dtype that an operation does not know."""
-    cure = "convert it first, for example with x.float()" if d.category <= INTEGER else "convert it to another dtype first"
+    cure = (
+        "convert it first, for example with x.float()" if d.category <= INTEGER else "convert it to another dtype first"
+    )
     return NotImplementedError(f"\"{operation}\" not implemented for '{kind_name(d)}': {cure}")
 
 
@@ -116,41 +117,6 @@ def numpy_names(operation: str, given: dict[str, Any], dim: Any, keepdim: bool =
     return dim, keepdim
 
 
-class RealUnary(Unary):
-    """A function of real numbers only."""
-
-    __slots__ = ()
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        self.refuse_complex(arrays[0])
-        return getattr(k, self.name)(arrays[0])
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        self.refuse_complex(arrays[0])
-        return getattr(k, self.name)(arrays[0], out=out)
-
-    def refuse_complex(self, array: Any) -> None:
-        """Raise for complex input."""
-        if array.dtype.kind == "c":
-            kind = "ComplexFloat" if array.dtype.itemsize == 8 else "ComplexDouble"
-            raise NotImplementedError(f"\"{self.name}\" not implemented for '{kind}': it takes real numbers only")
-
-
-class RealBinary(Binary):
-    """A function of two real numbers."""
-
-    __slots__ = ()
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        if arrays[0].dtype.kind == "c":
-            kind = "ComplexFloat" if arrays[0].dtype.itemsize == 8 else "ComplexDouble"
-            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{kind}': it takes real numbers only")
-        return getattr(k, self.name)(arrays[0], arrays[1])
-
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
-
-
 def float_operand(value: Any, like: Any) -> Any:
     """`operand` for an operation that takes integers as floats: a number beside them must not wrap into their dtype."""
     if like._dtype.category < FLOATING and isinstance(value, Number):
@@ -165,28 +131,3 @@ def float_operands(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     elif isinstance(other, TensorBase) and isinstance(input, Number):
         input = float_operand(input, other)
     return tensors_of(operation, input, other)
-
-
-class Undifferentiable(RealBinary):
-    """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
-
-    __slots__ = ()
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        raise no_derivative(self.name)
-
-
-class Flat(Unary):
-    """A piecewise constant function: its derivative is zero."""
-
-    __slots__ = ()
-    promotion = 0
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return ()
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g.new_zeros(g._shape)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return tangents[0].new_zeros(tangents[0]._shape)

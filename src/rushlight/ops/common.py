@@ -9,33 +9,58 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from rushlight.backends.registry import kernels_for
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import CPU, device
-from rushlight.base.dtypes import can_cast, dtype, from_numpy_dtype, with_scalar
+from rushlight.base.dtypes import FLOATING, INTEGER, can_cast, dtype, from_numpy_dtype, with_scalar
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
-from rushlight.core.tensor import TensorBase, attach, is_tensor, wrap
+from rushlight.core.table import Operator
+from rushlight.core.tensor import TensorBase, array_of, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
-# Zero-dim tensors that stand for Python scalars, keyed by (type, value, dtype, device). Never handed to a user.
-_constants: dict[Any, Any] = {}
+class _Constants:
+    """Zero-dim tensors that stand for Python scalars, by (value, dtype, device) for each type of scalar. No user is handed one."""
+
+    __slots__ = ("floats", "others")
+
+    def __init__(self) -> None:
+        self.floats: dict[tuple[float, dtype, device], TensorBase] = {}
+        self.others: dict[tuple[Any, Any, dtype, device], TensorBase] = {}
+
+
+_constants: Final = _Constants()
 _MOST_CONSTANTS: Final = 4096
 
 
 def constant(value: Any, of: dtype, where: device) -> Any:
     """A zero-dim tensor holding a Python scalar, cached. Integers wrap as in torch; never write into it."""
+    if type(value) is float:
+        found = _constants.floats.get((value, of, where))
+        if found is not None and (value or math.copysign(1.0, value) > 0):
+            return found
+        made: TensorBase = new_constant(value, of, where)
+        if value or math.copysign(1.0, value) > 0:
+            if len(_constants.floats) >= _MOST_CONSTANTS:
+                _constants.floats.clear()
+            _constants.floats[(value, of, where)] = made
+        return made
     key = (type(value), value, of, where)
-    found = _constants.get(key)
-    if found is not None and (value or type(value) is not float or math.copysign(1.0, value) > 0):
-        return found
-    found = wrap(scalar_array(value, of), where)
-    found._number = value  # what `__torch_function__` is shown
-    if len(_constants) >= _MOST_CONSTANTS:
-        _constants.clear()
-    if value or type(value) is not float or math.copysign(1.0, value) > 0:
-        _constants[key] = found
+    found = _constants.others.get(key)
+    if found is None:
+        found = new_constant(value, of, where)
+        if len(_constants.others) >= _MOST_CONSTANTS:
+            _constants.others.clear()
+        _constants.others[key] = found
     return found
+
+
+def new_constant(value: Any, of: dtype, where: device) -> Any:
+    """A fresh one."""
+    made: Any = wrap(scalar_array(value, of), where)
+    made._number = value  # what `__torch_function__` is shown
+    return made
 
 
 def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
@@ -48,15 +73,18 @@ def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
         return np.array(value).astype(of.np)
 
 
-def operand(value: Any, like: Any) -> Any:
+def operand(value: Any, like: TensorBase) -> Any:
     """`value` as a tensor to combine with tensor `like`: a Python scalar takes the result dtype, as in torch.
 
     Returns NotImplemented for what can't be an operand.
     """
     if isinstance(value, TensorBase):
         return value
+    of = like._dtype
+    if (type(value) is float and of.category >= FLOATING) or (type(value) is int and of.category >= INTEGER):
+        return constant(value, of, like._device)
     if isinstance(value, Number):
-        return constant(value, with_scalar(like._dtype, value), like._device)
+        return constant(value, with_scalar(of, value), like._device)
     if isinstance(value, np.ndarray):
         from_numpy_dtype(value.dtype)
         return wrap(value, CPU)
@@ -77,10 +105,12 @@ def tensors_of(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     raise TypeError(f"{operation}(): argument 'input' must be Tensor, not {type(input).__name__}")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Unary(Primitive):
     """y = f(x) element by element. A subclass says what it saves and its `slope`, f'(x) in terms of what was saved."""
 
     __slots__ = ()
+    keeps_layout = True
     promotion: ClassVar[int] = COMMON_FLOAT
     saves_output: ClassVar[bool] = False
 
@@ -103,10 +133,12 @@ class Unary(Primitive):
         return tangents[0] * self.slope(saved[0])
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Binary(Primitive):
     """z = f(x, y) element by element, with broadcasting and promotion."""
 
     __slots__ = ()
+    keeps_layout = True
     promotion: ClassVar[int] = COMMON
 
     def forward(self, k: Any, *arrays: Any) -> Any:
@@ -117,6 +149,73 @@ class Binary(Primitive):
         if b.shape != out.shape and b.shape:
             return self.forward(k, *arrays)
         return getattr(k, self.name)(arrays[0], b, out=out)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RealUnary(Unary):
+    """A function of real numbers only."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        self.refuse_complex(arrays[0])
+        return getattr(k, self.name)(arrays[0], out=out)
+
+    def refuse_complex(self, array: Any) -> None:
+        """Raise for complex input."""
+        if array.dtype.kind == "c":
+            kind = "ComplexFloat" if array.dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}\" not implemented for '{kind}': it takes real numbers only")
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RealBinary(Binary):
+    """A function of two real numbers."""
+
+    __slots__ = ()
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        if arrays[0].dtype.kind == "c":
+            kind = "ComplexFloat" if arrays[0].dtype.itemsize == 8 else "ComplexDouble"
+            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{kind}': it takes real numbers only")
+        return getattr(k, self.name)(arrays[0], arrays[1])
+
+    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
+        return self.forward(k, *arrays)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Undifferentiable(RealBinary):
+    """A binary operation whose result claims a history, as in torch, but whose derivative is an error."""
+
+    __slots__ = ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        raise RuntimeError(
+            f"derivative for aten::{self.name} is not implemented: it is zero or undefined. Use detach() on its inputs if no "
+            "gradient should flow through it."
+        )
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Flat(Unary):
+    """A piecewise constant function: its derivative is zero."""
+
+    __slots__ = ()
+    promotion = 0
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return ()
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g.new_zeros(g._shape)
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0].new_zeros(tangents[0]._shape)
 
 
 def unary(op: Primitive, input: Any, out: Any = None) -> Any:
@@ -135,7 +234,7 @@ def binary(op: Primitive, input: Any, other: Any, out: Any = None) -> Any:
     return result if out is None else write_out(out, result, op.name)
 
 
-def check_broadcast(a: Any, b: Any) -> None:
+def check_broadcast(a: TensorBase, b: TensorBase) -> None:
     """torch's error for shapes that do not broadcast."""
     x, y = a._shape, b._shape
     if x == y or not x or not y:
@@ -149,44 +248,56 @@ def check_broadcast(a: Any, b: Any) -> None:
             )
 
 
-def operator(op: Primitive) -> Callable[[Any, Any], Any]:
-    """The function behind a binary operator: NotImplemented for operands it does not know."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class BinaryOperator(Operator):
+    """What stands behind a binary operator: NotImplemented for operands it does not know."""
 
-    def run(a: Any, other: Any) -> Any:
-        b = other if isinstance(other, TensorBase) else operand(other, a)
-        if b is NotImplemented:
-            return NotImplemented
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        if not isinstance(other, TensorBase):
+            other = operand(other, a)
+            if other is NotImplemented:
+                return NotImplemented
+        b: TensorBase = other
         if a._shape != b._shape:
             check_broadcast(a, b)
-        return apply2(op, a, b)
-
-    return run
+        return apply2(self.op, a, b)
 
 
-def reflected(op: Primitive) -> Callable[[Any, Any], Any]:
+class ReflectedOperator(Operator):
     """The same for `other op tensor`."""
 
-    def run(b: Any, other: Any) -> Any:
-        a = operand(other, b)
-        if a is NotImplemented:
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        first = operand(other, a)
+        if first is NotImplemented:
             return NotImplemented
-        check_broadcast(a, b)
-        return apply2(op, a, b)
-
-    return run
+        check_broadcast(first, a)
+        return apply2(self.op, first, a)
 
 
-def inplace_operator(op: Primitive) -> Callable[[Any, Any], Any]:
-    """The function behind `a op= other` and the method `a.op_(other)`."""
+class InplaceOperator(Operator):
+    """What stands behind `a op= other` and the method `a.op_(other)`."""
 
-    def run(a: Any, other: Any) -> Any:
-        b = other if isinstance(other, TensorBase) else operand(other, a)
+    __slots__ = ("op",)
+
+    def __init__(self, op: Primitive) -> None:
+        self.op = op
+
+    def run(self, a: TensorBase, other: Any) -> Any:
+        b = operand(other, a)
         if b is NotImplemented:
             return NotImplemented
         check_broadcast(a, b)
-        return apply_inplace(op, a, (b,))
-
-    return run
+        return apply_inplace(self.op, a, (b,))
 
 
 def inplace_unary(op: Primitive) -> Callable[[Any], Any]:
@@ -232,12 +343,7 @@ def write_out(out: Any, result: Any, operation: str) -> Any:
     if out._shape != result._shape:
         out.resize_(result._shape)
     check_writable(out, operation, False)
-    store(
-        operation,
-        kernels_for(out._device),
-        out,
-        result._array if result._array is not None else result.contiguous()._array,
-    )
+    store(operation, kernels_for(out._device), out, array_of(result))
     wrote(out)
     return out
 

@@ -23,13 +23,13 @@ from rushlight.core.tensor import TensorBase, array_of, is_tensor
 from rushlight.ops.checks import kind_name, need_tensor, refuse
 from rushlight.ops.common import (
     Binary,
+    BinaryOperator,
     Number,
     binary,
     check_broadcast,
     constant,
     inplace_binary,
     methods,
-    operator,
     serve,
     write_out,
 )
@@ -323,5 +323,6 @@ methods(
     less_equal_=inplace_binary(LE), greater_=inplace_binary(GT), greater_equal_=inplace_binary(GE),
 )  # fmt: skip
 fill(
-    eq=operator(EQ), ne=operator(NE), lt=operator(LT), le=operator(LE), gt=operator(GT), ge=operator(GE),
+    eq=BinaryOperator(EQ), ne=BinaryOperator(NE), lt=BinaryOperator(LT),
+    le=BinaryOperator(LE), gt=BinaryOperator(GT), ge=BinaryOperator(GE),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from rushlight.base.dtypes import COMPLEX
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply1
+from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import Unary, methods, serve, unary, write_out
@@ -124,4 +125,5 @@ def angle(input: Any, *, out: Any = None) -> Any:
 serve(Conj, conj)
 serve(ConjPhysical, conj_physical)
 serve(Angle, angle)
-methods(conj, conj_physical, conj_physical_, resolve_conj, resolve_neg, is_conj, is_neg, angle)
+fill(conj=conj)
+methods(conj_physical, conj_physical_, resolve_conj, resolve_neg, is_conj, is_neg, angle)

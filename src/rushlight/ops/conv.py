@@ -34,6 +34,7 @@ class _Strided(Primitive):
     """What the three operations share: how the windows lie on the input, one number per spatial dimension."""
 
     __slots__ = ("stride", "padding", "dilation", "groups")
+    keeps_layout = True
     promotion = SAME
 
     def __init__(self, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> None:

@@ -6,9 +6,20 @@ import math
 from typing import Any
 
 from rushlight.core.inplace import apply_inplace
-from rushlight.core.primitive import COMMON_FLOAT
-from rushlight.ops.checks import RealBinary, RealUnary, elementwise, need_floating, need_tensor
-from rushlight.ops.common import Binary, Unary, binary, check_broadcast, inplace_binary, methods, serve
+from rushlight.core.primitive import COMMON_FLOAT, apply2
+from rushlight.ops.activation import Backward
+from rushlight.ops.checks import elementwise, need_floating, need_tensor
+from rushlight.ops.common import (
+    Binary,
+    RealBinary,
+    RealUnary,
+    Unary,
+    binary,
+    check_broadcast,
+    inplace_binary,
+    methods,
+    serve,
+)
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
@@ -18,6 +29,26 @@ __all__ = [
 
 LN2 = math.log(2)
 LN10 = math.log(10)
+
+
+class TanhBackward(Backward):
+    """Of the cotangent and the output."""
+
+    __slots__ = ()
+    name = "tanh_backward"
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        return x * -2
+
+
+class SigmoidBackward(Backward):
+    """Of the cotangent and the output."""
+
+    __slots__ = ()
+    name = "sigmoid_backward"
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        return 1 - x * 2
 
 
 class Exp(Unary):
@@ -51,8 +82,11 @@ class Log(Unary):
     __slots__ = ()
     name = "log"
 
-    def slope(self, saved: Any) -> Any:
-        return saved.reciprocal()
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g / saved[0].conj()
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0] / saved[0]
 
 
 class Log2(Unary):
@@ -76,8 +110,11 @@ class Log1p(Unary):
     name = "log1p"
     node_name = "Log1PBackward0"
 
-    def slope(self, saved: Any) -> Any:
-        return (saved + 1).reciprocal()
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return g / (saved[0] + 1).conj()
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return tangents[0] / (saved[0] + 1)
 
 
 class Sin(Unary):
@@ -153,6 +190,10 @@ class Tanh(Unary):
     def slope(self, saved: Any) -> Any:
         return 1 - saved * saved
 
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        y = saved[0]
+        return g * self.slope(y).conj() if y._dtype.is_complex else apply2(TANH_BACKWARD, g, y)
+
 
 class Asinh(Unary):
     __slots__ = ()
@@ -188,6 +229,10 @@ class Sigmoid(Unary):
 
     def slope(self, saved: Any) -> Any:
         return (1 - saved) * saved
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        y = saved[0]
+        return g * self.slope(y).conj() if y._dtype.is_complex else apply2(SIGMOID_BACKWARD, g, y)
 
 
 class Sinc(Unary):
@@ -292,6 +337,9 @@ class Logaddexp2(RealBinary):
         a, b = saved
         return g / ((b - a).exp2() + 1) if needs[0] else None, g / ((a - b).exp2() + 1) if needs[1] else None
 
+
+TANH_BACKWARD = TanhBackward()
+SIGMOID_BACKWARD = SigmoidBackward()
 
 exp = elementwise(Exp(), "e to the power of each element.")
 exp2 = elementwise(Exp2(), "2 to the power of each element.")

@@ -14,7 +14,8 @@ from rushlight.core.primitive import Primitive, apply1, apply_multi
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_real, need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve, write_out
-from rushlight.ops.reduce import Reduction, delivered, dims_of, keep_reduced
+from rushlight.ops.reduce import delivered, dims_of
+from rushlight.ops.reduce_rules import Reduction, keep_reduced
 from rushlight.ops.where import maximum, minimum
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from rushlight.core.inplace import apply_update
 from rushlight.core.primitive import Primitive
+from rushlight.core.tensor import TensorBase
 
 __all__: list[str] = []
 
@@ -99,21 +100,47 @@ def counted(k: Any, counters: list[Any]) -> list[float]:
     return [c.item() for c in counters]
 
 
+def gradients(params: Sequence[TensorBase]) -> tuple[list[Any], list[Any]]:
+    """Those of the leaves that have a gradient, and these gradients."""
+    having: list[Any] = []
+    found: list[Any] = []
+    for p in params:
+        meta = p._meta
+        if meta is not None and meta.grad is not None:
+            having.append(p)
+            found.append(meta.grad)
+    return having, found
+
+
+def forget_gradients(params: Sequence[TensorBase]) -> None:
+    """Take the leaves' gradients away."""
+    for p in params:
+        meta = p._meta
+        if meta is not None:
+            meta.grad = None
+
+
 def _run(kind: type[Step], lists: list[Sequence[Any]], settings: dict[str, Any], **masks: tuple[bool, ...]) -> None:
     """Apply a step to lists of tensors (parameters first, gradients last), device by device."""
-    params = lists[0]
-    where = params[0]._device if params else None
-    if all([p._device is where for p in params]):
-        groups = [list(range(len(params)))] if params else []
-    else:
-        places: dict[Any, list[int]] = {}
-        for i, p in enumerate(params):
-            places.setdefault(p._device, []).append(i)
-        groups = list(places.values())
-    for members in groups:
-        op = kind(len(members), settings, **{name: tuple([m[i] for i in members]) for name, m in masks.items()})
-        tensors = tuple([tensors[i] for tensors in lists for i in members])
-        apply_update(op, tensors, len(tensors) - len(members))
+    params: Sequence[TensorBase] = lists[0]
+    if not params:
+        return
+    where = params[0]._device
+    together = True
+    for p in params:
+        together = together and p._device is where
+    if together:
+        tensors: list[TensorBase] = []
+        for members in lists:
+            tensors.extend(members)
+        apply_update(kind(len(params), settings, **masks), tuple(tensors), len(tensors) - len(params))
+        return
+    places: dict[Any, list[int]] = {}
+    for i, p in enumerate(params):
+        places.setdefault(p._device, []).append(i)
+    for chosen in places.values():
+        op = kind(len(chosen), settings, **{name: tuple([m[i] for i in chosen]) for name, m in masks.items()})
+        apply_update(op, tuple([members[i] for members in lists for i in chosen]), len(chosen) * (len(lists) - 1))
 
 
 def sgd_step(

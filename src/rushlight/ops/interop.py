@@ -16,7 +16,7 @@ from rushlight.core.modes import Override
 from rushlight.core.printing import tensor_format, tensor_repr
 from rushlight.core.public import Tensor
 from rushlight.core.storage import Array, Storage
-from rushlight.core.tensor import TensorBase, alias_array, array_of, attach, is_tensor, wrap
+from rushlight.core.tensor import SLOTS, TensorBase, alias_array, array_of, attach, is_tensor, wrap
 from rushlight.ops.common import methods
 from rushlight.ops.from_data import shared_tensor
 from rushlight.ops.split import unbind
@@ -225,7 +225,7 @@ def __format__(self: Any, format_spec: str) -> str:
 
 def __dir__(self: Any) -> list[str]:
     """The public names and the user's own attributes; the engine's slots are left out."""
-    return sorted(name for name in object.__dir__(self) if name not in TensorBase.__slots__)
+    return sorted(name for name in object.__dir__(self) if name not in SLOTS)
 
 
 # Iteration.

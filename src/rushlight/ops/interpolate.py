@@ -15,6 +15,7 @@ class Upsample(Primitive):
     """x [N, C, *spatial] resampled to the spatial `sizes`. Linear."""
 
     __slots__ = ("sizes", "mode", "align_corners", "scales", "antialias")
+    keeps_layout = True
     name = "upsample"
     linear = True
 
@@ -54,6 +55,7 @@ class UpsampleGrad(Primitive):
     """The transpose of a resampling of maps of `shape`."""
 
     __slots__ = ("upsample", "shape")
+    keeps_layout = True
     name = "upsample_backward"
     linear = True
 

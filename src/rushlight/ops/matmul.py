@@ -9,218 +9,45 @@ from rushlight.base.layout import contiguous_format
 from rushlight.base.shape import Shape, broadcast_shapes
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.modes import STATE
-from rushlight.core.primitive import COMMON, PLAIN, SAME, Primitive, apply1, apply2, applyn, intercepted
+from rushlight.core.primitive import PLAIN, Primitive, apply1, apply2, applyn, intercepted
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import methods, operand, serve, write_out
+from rushlight.ops.matmul_rules import (
+    ADDMM,
+    BMM,
+    DOT,
+    MM,
+    MV,
+    Addbmm,
+    Addmm,
+    Addmv,
+    Addr,
+    Baddbmm,
+    Bmm,
+    Dot,
+    Mm,
+    Mv,
+    Vdot,
+)
 from rushlight.ops.view import expand, reshape, transpose, unsqueeze
 from rushlight.ops.view_rules import SqueezeLast, UnsafeView
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "matmul", "mm", "mv", "outer",
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "dot",
+    "ger",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
     "vdot",
 ]
-
-
-class Product(Primitive):
-    """A product of two tensors that is linear in each."""
-
-    __slots__ = ()
-    promotion = SAME
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return getattr(k, self.name)(arrays[0], arrays[1])
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0] if needs[1] else None, inputs[1] if needs[0] else None)
-
-
-class Mm(Product):
-    """(n, m) times (m, p)."""
-
-    __slots__ = ()
-    name = "mm"
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return apply2(MM, g, b.conj().t()) if needs[0] else None, apply2(MM, a.conj().t(), g) if needs[1] else None
-
-
-class Bmm(Product):
-    """Batches of matrices, (b, n, m) times (b, m, p)."""
-
-    __slots__ = ()
-    name = "bmm"
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return (
-            apply2(BMM, g, transpose(b.conj(), 1, 2)) if needs[0] else None,
-            apply2(BMM, transpose(a.conj(), 1, 2), g) if needs[1] else None,
-        )
-
-
-class Mv(Product):
-    """(n, m) times (m,)."""
-
-    __slots__ = ()
-    name = "mv"
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, v = saved
-        return outer(g, v.conj()) if needs[0] else None, apply2(MV, a.conj().t(), g) if needs[1] else None
-
-
-class Dot(Product):
-    """(n,) times (n,)."""
-
-    __slots__ = ()
-    name = "dot"
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return g * b.conj() if needs[0] else None, g * a.conj() if needs[1] else None
-
-
-class Vdot(Product):
-    """(n,) times (n,), the first conjugated."""
-
-    __slots__ = ()
-    name = "vdot"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.dot(k.conj(arrays[0]) if arrays[0].dtype.kind == "c" else arrays[0], arrays[1])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        a, b = saved
-        return g.conj() * b if needs[0] else None, g * a if needs[1] else None
-
-
-class AddProduct(Primitive):
-    """beta * c + alpha * (a @ b): `add_product(c, a, b)`."""
-
-    __slots__ = ("beta", "alpha")
-    promotion = SAME
-
-    def __init__(self, beta: Any = 1, alpha: Any = 1) -> None:
-        self.beta = beta
-        self.alpha = alpha
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[1] if needs[2] else None, inputs[2] if needs[1] else None)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
-        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
-        return gc, *self.product.vjp(saved, scaled, needs[1:])
-
-    @property
-    def product(self) -> Primitive:
-        raise NotImplementedError
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return type(self).public, tensors, {"beta": self.beta, "alpha": self.alpha}
-
-
-class Addmm(AddProduct):
-    """c + a @ b for matrices."""
-
-    __slots__ = ()
-    name = "addmm"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.addmm(*arrays, self.beta, self.alpha)
-
-    @property
-    def product(self) -> Primitive:
-        return MM
-
-
-class Addbmm(AddProduct):
-    """c + the sum of a[i] @ b[i]."""
-
-    __slots__ = ()
-    name = "addbmm"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        c, a, b = arrays
-        return _weighted(k, c, k.sum(k.bmm(a, b), (0,), False, a.dtype), self.beta, self.alpha)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
-        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
-        a, b = saved
-        batch = (a if a is not None else b)._shape[0] if needs[1] or needs[2] else 0
-        return gc, *BMM.vjp(saved, scaled.expand(batch, *scaled._shape), needs[1:])
-
-
-class Addr(AddProduct):
-    """c + the products of all pairs of elements of two vectors."""
-
-    __slots__ = ()
-    name = "addr"
-    promotion = COMMON
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        c, a, b = arrays
-        return _weighted(k, c, k.mul(a.reshape(-1, 1), b), self.beta, self.alpha)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        gc = (g if self.beta == 1 else g * _conjugate(self.beta)) if needs[0] else None
-        scaled = g if self.alpha == 1 else g * _conjugate(self.alpha)
-        a, b = saved
-        ga = apply2(MV, scaled, b.conj()) if needs[1] else None
-        return gc, ga, apply2(MV, scaled.t(), a.conj()) if needs[2] else None
-
-
-def _weighted(k: Any, c: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    """beta * c + alpha * product; for beta 0 `c` is ignored, NaN too."""
-    if alpha != 1:
-        product = k.mul(product, k.scalar(alpha, product.dtype))
-    if beta == 0:
-        return product
-    return k.add(c if beta == 1 else k.mul(c, k.scalar(beta, c.dtype)), product)
-
-
-class Baddbmm(AddProduct):
-    """c + a @ b for batches of matrices."""
-
-    __slots__ = ()
-    name = "baddbmm"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.baddbmm(*arrays, self.beta, self.alpha)
-
-    @property
-    def product(self) -> Primitive:
-        return BMM
-
-
-class Addmv(AddProduct):
-    """c + a @ v."""
-
-    __slots__ = ()
-    name = "addmv"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        c, a, v = arrays
-        return k.addmm(c, a, v, self.beta, self.alpha) if v.ndim == 2 else _addmv(k, c, a, v, self.beta, self.alpha)
-
-    @property
-    def product(self) -> Primitive:
-        return MV
-
-
-def _addmv(k: Any, c: Any, a: Any, v: Any, beta: Any, alpha: Any) -> Any:
-    column = c[:, None] if c.ndim else c
-    return k.select(k.addmm(column, a, v[:, None], beta, alpha), 1, 0)
-
-
-MM, BMM, MV, DOT, ADDMM = Mm(), Bmm(), Mv(), Dot(), Addmm()
-
-
-def _conjugate(value: Any) -> Any:
-    return value.conjugate() if isinstance(value, complex) else value
 
 
 def _check_tensors(operation: str, **tensors: Any) -> None:
@@ -402,7 +229,9 @@ def _add_product(op: Primitive, c: Any, a: Any, b: Any, shape: Shape, out: Any) 
     if broadcastable(c._shape, shape):
         result = applyn(op, (c, a, b))
         return result if out is None else write_out(out, result, op.name)
-    raise RuntimeError(f"{op.name}(): input of shape {list(c._shape)} can't be broadcast to the product's shape {list(shape)}")
+    raise RuntimeError(
+        f"{op.name}(): input of shape {list(c._shape)} can't be broadcast to the product's shape {list(shape)}"
+    )
 
 
 def broadcastable(shape: Shape, to: Shape) -> bool:
@@ -450,7 +279,9 @@ def addr_(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
     """`addr` in place."""
     _check_dims("addr_", (1, 1), vec1=vec1, vec2=vec2)
     if self._shape != (vec1._shape[0], vec2._shape[0]):
-        raise RuntimeError(f"addr_(): size mismatch, input: {list(self._shape)}, v1: {list(vec1._shape)}, v2: {list(vec2._shape)}")
+        raise RuntimeError(
+            f"addr_(): size mismatch, input: {list(self._shape)}, v1: {list(vec1._shape)}, v2: {list(vec2._shape)}"
+        )
     return apply_inplace(Addr(beta, alpha), self, (vec1, vec2))
 
 
@@ -497,7 +328,23 @@ for _primitive, _function in (
 ):  # fmt: skip
     serve(_primitive, _function)
 methods(
-    mm, bmm, mv, dot, vdot, outer, matmul, addmm, addmm_, baddbmm, baddbmm_, addmv, addmv_, addr, addr_, addbmm,
-    addbmm_, ger=outer,
+    mm,
+    bmm,
+    mv,
+    dot,
+    vdot,
+    outer,
+    matmul,
+    addmm,
+    addmm_,
+    baddbmm,
+    baddbmm_,
+    addmv,
+    addmv_,
+    addr,
+    addr_,
+    addbmm,
+    addbmm_,
+    ger=outer,
 )
 fill(matmul=_operator, rmatmul=_reflected)

@@ -7,6 +7,7 @@ from typing import Any
 from rushlight.base.dtypes import int64, uint8
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply_multi, applyn
+from rushlight.core.tensor import make_alias
 from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.loss import check_not_differentiated, check_reduction
 from rushlight.ops.normalization import overridden
@@ -35,7 +36,7 @@ class NllLoss(Primitive):
         return k.squeeze(loss, (0,)) if single and self.reduction == "none" else loss, total
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0]._shape, output[1].detach(), *inputs[1:])
+        return (inputs[0]._shape, make_alias(output[1]), *inputs[1:])
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         shape, total, *rest = saved

@@ -11,7 +11,8 @@ from rushlight.core.primitive import COMMON, Primitive, apply1, apply2
 from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.common import check_broadcast, methods, serve
 from rushlight.ops.extremes import shared
-from rushlight.ops.reduce import TypedReduction, delivered, dims_of
+from rushlight.ops.reduce import delivered, dims_of
+from rushlight.ops.reduce_rules import TypedReduction
 
 __all__ = ["dist", "norm", "renorm"]
 

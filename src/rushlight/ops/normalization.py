@@ -59,6 +59,7 @@ class NormGrad(Primitive):
     """The gradients that `mask` asks for, of (x, w, b), from (g, x[, w], mean, rstd)."""
 
     __slots__ = ("mask", "weighted", "eps")
+    keeps_layout = True
     outputs = 0
 
     def __init__(self, mask: Needs, weighted: bool, eps: float) -> None:
@@ -101,6 +102,7 @@ class Norm(Primitive):
     """What the normalisations share: inputs (x[, w][, b]), outputs (y, mean, rstd)."""
 
     __slots__ = ("weighted", "biased", "eps")
+    keeps_layout = True
     outputs = 3
 
     def __init__(self, weighted: bool, biased: bool, eps: float) -> None:
@@ -168,6 +170,7 @@ class BatchNormEval(Primitive):
     """Every channel standardised by given statistics: inputs (x[, w][, b], mean, var). Linear in x."""
 
     __slots__ = ("weighted", "biased", "eps")
+    keeps_layout = True
     name = "batch_norm_eval"
     node_name = "NativeBatchNormBackward0"
 

@@ -29,6 +29,7 @@ class MaxPool(Primitive):
     """The maximum of every window and its position in the flattened map: two outputs."""
 
     __slots__ = ("kernel", "stride", "padding", "dilation", "ceil_mode")
+    keeps_layout = True
     outputs = 2
 
     def __init__(self, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> None:
@@ -111,6 +112,7 @@ class AdaptiveMaxPool(Primitive):
     """The maximum of the windows that divide each map into `sizes` parts, and its position: two outputs."""
 
     __slots__ = ("sizes",)
+    keeps_layout = True
     outputs = 2
 
     def __init__(self, sizes: Shape) -> None:
@@ -149,6 +151,7 @@ class PlaceAtMaximum(Primitive):
     """Zeros of `shape` with the values of g added at the positions: `place(g, indices)`."""
 
     __slots__ = ("nd", "shape")
+    keeps_layout = True
     name = "max_pool_backward"
     linear = True
 
@@ -175,6 +178,7 @@ class ReadAtMaximum(Primitive):
     """The values of x at the positions: `read(x, indices)`, the transpose of `PlaceAtMaximum`."""
 
     __slots__ = ("nd",)
+    keeps_layout = True
     name = "max_pool_double_backward"
     linear = True
 
@@ -238,6 +242,7 @@ class AvgPool(Primitive):
     """The average of every window."""
 
     __slots__ = ("kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+    keeps_layout = True
     linear = True
 
     def __init__(
@@ -292,6 +297,7 @@ class AvgPoolGrad(Primitive):
     """The transpose of an average pooling of an input of `shape`."""
 
     __slots__ = ("pool", "shape")
+    keeps_layout = True
     name = "avg_pool_backward"
     linear = True
 
@@ -320,6 +326,7 @@ class AdaptiveAvgPool(Primitive):
     """The average of the windows that divide each map into `sizes` parts."""
 
     __slots__ = ("sizes",)
+    keeps_layout = True
     linear = True
 
     def __init__(self, sizes: Shape) -> None:
@@ -357,6 +364,7 @@ class AdaptiveAvgPoolGrad(Primitive):
     """The transpose of an adaptive average pooling of an input of `shape`."""
 
     __slots__ = ("pool", "shape")
+    keeps_layout = True
     name = "adaptive_avg_pool_backward"
     linear = True
 

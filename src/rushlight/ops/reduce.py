@@ -5,7 +5,6 @@ A reduction's slots are its public arguments, with `dim` a tuple of all reduced 
 
 from __future__ import annotations
 
-from math import prod as count_of
 from typing import Any
 
 from rushlight.base.dtypes import FLOATING, bool_, dtype
@@ -14,98 +13,10 @@ from rushlight.core.primitive import COMMON_FLOAT, Primitive, apply1
 from rushlight.ops.checks import kind_name, need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve, write_out
 from rushlight.ops.creation import eye
+from rushlight.ops.reduce_rules import Mean, Reduction, Sum, SumAll, TypedReduction, sum_to
 from rushlight.ops.view import expand, reshape
 
 __all__ = ["all", "any", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "sum"]
-
-
-class Reduction(Primitive):
-    """A reduction over the dimensions `dim`, kept with size 1 when `keepdim`."""
-
-    __slots__ = ("dim", "keepdim")
-
-    def __init__(self, dim: Shape, keepdim: bool = False) -> None:
-        self.dim = dim
-        self.keepdim = keepdim
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return getattr(k, self.name)(arrays[0], self.dim, self.keepdim)
-
-    def spread(self, t: Any, shape: Shape) -> Any:
-        """A tensor of the result's shape with the reduced dimensions back, at size 1."""
-        return keep_reduced(t, shape, self.dim, self.keepdim)
-
-
-def keep_reduced(t: Any, shape: Shape, dims: Shape, keepdim: bool) -> Any:
-    """`t` with the reduced `dims` of `shape` back at size 1, unless they were kept."""
-    if keepdim or not dims:
-        return t
-    return reshape(t, tuple(1 if d in dims else n for d, n in enumerate(shape)))
-
-
-class TypedReduction(Reduction):
-    """A reduction computed in another dtype when asked."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dim: Shape, keepdim: bool = False, dtype: dtype | None = None) -> None:
-        self.dim = dim
-        self.keepdim = keepdim
-        self.dtype = dtype
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        x, of = arrays[0], None if self.dtype is None else self.dtype.np
-        if of is not None and x.dtype.kind == "c" and of.kind != "c":
-            x = k.cast(x, of)
-        return getattr(k, self.name)(x, self.dim, self.keepdim, of)
-
-
-class Sum(TypedReduction):
-    """The sum over some dimensions."""
-
-    __slots__ = ()
-    name = "sum"
-    node_name = "SumBackward1"
-    linear = True
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0]._shape,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return expand(self.spread(g, saved[0]), saved[0])
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
-
-
-class SumAll(Sum):
-    """What `sum()` records."""
-
-    __slots__ = ()
-    node_name = "SumBackward0"
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return sum, tensors, {} if self.dtype is None else {"dtype": self.dtype}
-
-
-class Mean(TypedReduction):
-    """The arithmetic mean over some dimensions."""
-
-    __slots__ = ()
-    name = "mean"
-    node_name = "MeanBackward1"
-    linear = True
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0]._shape,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        shape = saved[0]
-        count = count_of([shape[d] for d in self.dim])
-        return expand(self.spread(g / count if count else g, shape), shape)
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply1(self, tangents[0])
 
 
 class MeanAll(Mean):
@@ -271,7 +182,9 @@ def delivered(result: Any, out: Any, operation: str) -> Any:
     return result if out is None else write_out(out, result, operation)
 
 
-def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any) -> Any:
+def sum(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any
+) -> Any:
     """The sum over `dim` (an int, several, or None for all dimensions). Integers and bool give int64.
 
     dtype: compute and return in this dtype. `axis` and `keepdims` are accepted for `dim` and `keepdim`.
@@ -285,7 +198,9 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | No
     return delivered(apply1((SumAll if dim is None else Sum)(dims, keepdim, dtype), input), out, "sum")
 
 
-def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any) -> Any:
+def nansum(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any
+) -> Any:
     """The sum over `dim` with NaN counted as 0."""
     if names:
         dim, keepdim = numpy_names("nansum", names, dim, keepdim)
@@ -294,7 +209,9 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype |
     return delivered(apply1(Nansum(dims_of("nansum", input, dim), keepdim, dtype), input), out, "nansum")
 
 
-def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any) -> Any:
+def mean(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any
+) -> Any:
     """The arithmetic mean over `dim`; NaN over nothing. RuntimeError for integers unless a floating `dtype` is given."""
     if names:
         dim, keepdim = numpy_names("mean", names, dim, keepdim)
@@ -309,7 +226,9 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | N
     return delivered(apply1(op, input), out, "mean")
 
 
-def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any) -> Any:
+def nanmean(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: dtype | None = None, out: Any = None, **names: Any
+) -> Any:
     """The mean of the elements that are not NaN."""
     if names:
         dim, keepdim = numpy_names("nanmean", names, dim, keepdim)
@@ -370,16 +289,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 def sum_to_size(self: Any, *size: Any) -> Any:
     """The sum over the dimensions that `size` lacks or has as 1: the transpose of `expand`."""
-    wanted = shape_argument(size, "sum_to_size")
-    shape = self._shape
-    if wanted == shape:
-        return self
-    lead = len(shape) - len(wanted)
-    if lead < 0 or [n for n, m in zip(wanted, shape[lead:], strict=True) if n not in (1, m)]:
-        raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
-    dims = (*range(lead), *[d for d in range(lead, len(shape)) if wanted[d - lead] == 1 and shape[d] != 1])
-    summed = apply1(Sum(dims, True), self)
-    return reshape(summed, wanted) if lead else summed
+    return sum_to(self, shape_argument(size, "sum_to_size"))
 
 
 serve(Sum, sum)

@@ -10,21 +10,14 @@ from rushlight.base.return_types import frexp as frexp_result
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, Primitive, apply1, apply_multi
 from rushlight.core.table import fill
-from rushlight.ops.checks import (
-    Flat,
-    RealBinary,
-    Undifferentiable,
-    elementwise,
-    float_operands,
-    need_floating,
-    need_real,
-    need_tensor,
-    not_implemented,
-)
+from rushlight.ops.checks import elementwise, float_operands, need_floating, need_real, need_tensor, not_implemented
 from rushlight.ops.common import (
     Binary,
+    Flat,
     Number,
+    RealBinary,
     Unary,
+    Undifferentiable,
     binary,
     check_broadcast,
     inplace_binary,

@@ -25,6 +25,7 @@ class Cat(Primitive):
     """Tensors joined along a dimension."""
 
     __slots__ = ("dim",)
+    keeps_layout = True
     name = "cat"
     linear = True
 

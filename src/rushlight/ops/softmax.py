@@ -1,4 +1,4 @@
-"""Softmax and log-softmax. Their gradients are operations of their own, in terms of the result."""
+"""Softmax and log-softmax."""
 
 from __future__ import annotations
 
@@ -6,104 +6,12 @@ from typing import Any
 
 from rushlight.base.dtypes import FLOATING, dtype
 from rushlight.base.shape import normalize_dim
-from rushlight.core.primitive import Primitive, apply1, apply2
+from rushlight.core.primitive import apply1
 from rushlight.ops.checks import need_tensor, not_implemented
-from rushlight.ops.common import methods, write_out
+from rushlight.ops.common import methods, serve, write_out
+from rushlight.ops.softmax_rules import LogSoftmax, Softmax
 
 __all__ = ["log_softmax", "softmax"]
-
-
-class AlongDim(Primitive):
-    """An operation along one dimension."""
-
-    __slots__ = ("dim",)
-
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-
-
-class Softmax(AlongDim):
-    """y = exp(x) / sum(exp(x))."""
-
-    __slots__ = ()
-    name = "softmax"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.softmax(arrays[0], self.dim)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (output,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(SoftmaxGrad(self.dim), g, saved[0])
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return apply2(SoftmaxGrad(self.dim), tangents[0], saved[0])  # the Jacobian is symmetric
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return softmax, (tensors[0], self.dim), {}
-
-
-class SoftmaxGrad(AlongDim):
-    """y * (g - sum(g * y)): `grad(g, y)`."""
-
-    __slots__ = ()
-    name = "softmax_backward_data"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.softmax_backward(arrays[0], arrays[1], self.dim)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return inputs
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        cotangent, y = saved
-        to_y = None
-        if needs[1]:
-            inner = (cotangent * y).sum(self.dim, True)
-            to_y = g * (cotangent - inner) - cotangent * (g * y).sum(self.dim, True)
-        return apply2(self, g, y) if needs[0] else None, to_y
-
-
-class LogSoftmax(AlongDim):
-    """y = x - log(sum(exp(x)))."""
-
-    __slots__ = ()
-    name = "log_softmax"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.log_softmax(arrays[0], self.dim)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (output,)
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return apply2(LogSoftmaxGrad(self.dim), g, saved[0])
-
-    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-        return tangents[0] - (tangents[0] * saved[0].exp()).sum(self.dim, True)
-
-    def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return log_softmax, (tensors[0], self.dim), {}
-
-
-class LogSoftmaxGrad(AlongDim):
-    """g - exp(y) * sum(g): `grad(g, y)`."""
-
-    __slots__ = ()
-    name = "log_softmax_backward_data"
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.log_softmax_backward(arrays[0], arrays[1], self.dim)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0] if needs[1] else None, inputs[1])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        cotangent, y = saved
-        weighted = g * y.exp()
-        to_g = g - weighted.sum(self.dim, True) if needs[0] else None
-        return to_g, -weighted * cotangent.sum(self.dim, True) if needs[1] else None
 
 
 def _prepared(input: Any, dim: Any, wanted: Any, name: str) -> tuple[Any, int]:
@@ -137,4 +45,6 @@ def log_softmax(input: Any, dim: int, dtype: Any = None, *, out: Any = None) -> 
     return result if out is None else write_out(out, result, "log_softmax")
 
 
+serve(Softmax, softmax)
+serve(LogSoftmax, log_softmax)
 methods(softmax, log_softmax)

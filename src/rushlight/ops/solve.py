@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from rushlight.core.primitive import SAME, Primitive, apply1, apply2, apply_multi
+from rushlight.core.tensor import array_of
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import serve, write_out
 from rushlight.ops.linear_checks import named, need_matrix, need_same_dtype, need_square
@@ -145,7 +146,7 @@ class Pinv(Primitive):
         self.hermitian = hermitian
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        atol, rtol = ((t._array if hasattr(t, "_array") else t) for t in (self.atol, self.rtol))
+        atol, rtol = ((array_of(t) if hasattr(t, "_array") else t) for t in (self.atol, self.rtol))
         return k.pinv(arrays[0], atol, rtol, self.hermitian)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:

@@ -8,8 +8,19 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply1
-from rushlight.ops.checks import RealBinary, RealUnary, elementwise, float_operands, need_tensor, refuse
-from rushlight.ops.common import Number, Unary, binary, inplace_binary, methods, serve, unary, write_out
+from rushlight.ops.checks import elementwise, float_operands, need_tensor, refuse
+from rushlight.ops.common import (
+    Number,
+    RealBinary,
+    RealUnary,
+    Unary,
+    binary,
+    inplace_binary,
+    methods,
+    serve,
+    unary,
+    write_out,
+)
 
 __all__ = [
     "digamma", "erf", "erfc", "erfinv", "i0", "igamma", "igammac", "lgamma", "logit", "mvlgamma", "polygamma", "xlogy",

@@ -17,7 +17,8 @@ from rushlight.ops.checks import need_tensor, numpy_names, refuse
 from rushlight.ops.common import methods, serve
 from rushlight.ops.extremes import PickAlong, pick, shared
 from rushlight.ops.fused import lerp
-from rushlight.ops.reduce import delivered, dims_of, keep_reduced
+from rushlight.ops.reduce import delivered, dims_of
+from rushlight.ops.reduce_rules import keep_reduced
 from rushlight.ops.view import expand
 from rushlight.ops.view_rules import SqueezeLast
 

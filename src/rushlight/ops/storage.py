@@ -11,7 +11,8 @@ from rushlight.base.device import device
 from rushlight.base.layout import layout, strided
 from rushlight.base.shape import Shape, contiguous_strides, normalize_dim
 from rushlight.core.storage import Array, Storage
-from rushlight.core.tensor import alias_array, attach, numpy_strides
+from rushlight.core.strides import numpy_strides
+from rushlight.core.tensor import alias_array, attach
 from rushlight.ops.common import methods
 
 __all__ = ["UntypedStorage"]

@@ -8,7 +8,8 @@ from typing import Any
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.shape import Shape, normalize_dim, shape_argument
 from rushlight.core.primitive import Primitive, apply1, apply_view
-from rushlight.core.tensor import attach, numpy_strides
+from rushlight.core.strides import numpy_strides
+from rushlight.core.tensor import attach
 from rushlight.ops.common import methods, serve
 from rushlight.ops.view_rules import Part, ViewOp
 

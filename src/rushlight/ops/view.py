@@ -9,9 +9,7 @@ from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.dtypes import dtype as dtype_class
-from rushlight.base.layout import contiguous_format
 from rushlight.base.shape import (
-    Shape,
     Size,
     infer_size,
     normalize_dim,
@@ -19,7 +17,7 @@ from rushlight.base.shape import (
     shape_argument,
 )
 from rushlight.base.shape import broadcast_shapes as common_shape
-from rushlight.core.primitive import apply1, apply_view
+from rushlight.core.primitive import apply_view
 from rushlight.core.tensor import TensorBase, attach
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import methods, serve
@@ -38,6 +36,7 @@ from rushlight.ops.view_rules import (
     UnsafeView,
     Unsqueeze,
     ViewDtype,
+    reshaped,
 )
 
 __all__ = [
@@ -81,26 +80,12 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     """The same elements in another `shape`: a view where possible, else a copy. One size may be -1."""
     need_tensor("reshape", input)
     wanted = infer_size(shape_argument(args if shape is None else (shape,), "reshape"), input.numel())
-    if not viewable(input, wanted):
-        return apply1(UnsafeView(wanted), input.clone(memory_format=contiguous_format))
-    return apply_view(Reshape(wanted), input)
+    return reshaped(input, wanted)
 
 
 def reshape_as(self: Any, other: Any) -> Any:
     """`reshape` to the shape of `other`."""
     return reshape(self, other._shape)
-
-
-def viewable(input: Any, shape: Shape) -> bool:
-    """Whether `input` can take `shape` without a copy."""
-    array = input._array
-    if array is None or array.flags.c_contiguous:
-        return True
-    try:
-        array.reshape(shape, copy=False)
-    except ValueError:
-        return False
-    return True
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import dtype as dtype_class
+from rushlight.base.layout import contiguous_format
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply1, apply_view
 from rushlight.core.tensor import TensorBase
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ViewOp(Primitive):
     """A linear operation that moves no data: its tangent is the same view of the tangent."""
 
@@ -61,7 +64,7 @@ class Reshape(ViewOp):
         return (inputs[0]._shape,)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g.reshape(saved[0])
+        return reshaped(g, saved[0])
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return type(self).public, (tensors[0], self.shape), {}
@@ -74,6 +77,7 @@ class UnsafeView(Reshape):
     name = "unsafe_view"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Permute(ViewOp):
     """The dimensions in another order."""
 
@@ -96,6 +100,7 @@ class Permute(ViewOp):
         return type(self).public, (tensors[0], self.dims), {}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Transpose(Permute):
     """Two dimensions exchanged."""
 
@@ -110,6 +115,7 @@ class Transpose(Permute):
         return type(self).public, (tensors[0], *(self.changed() or (0, 0))), {}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TransposeMatrix(Permute):
     """What `t()` records."""
 
@@ -140,6 +146,7 @@ class Expand(ViewOp):
         return type(self).public, (tensors[0], self.shape), {}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Squeeze(ViewOp):
     """Without the size-1 dimensions `dims`."""
 
@@ -185,6 +192,7 @@ class SqueezeDims(Squeeze):
     node_name = "SqueezeBackward2"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Unsqueeze(ViewOp):
     """With a dimension of size 1 at `dim`."""
 
@@ -201,6 +209,7 @@ class Unsqueeze(ViewOp):
         return apply_view(SqueezeDim((self.dim,)), g)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Part(ViewOp):
     """A view of some elements: its derivative puts the cotangent there, and zeros elsewhere."""
 
@@ -213,6 +222,7 @@ class Part(ViewOp):
         return apply1(PlacePart(self, saved[0]), g)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PlacePart(Primitive):
     """Zeros of `shape` with the input where `part` views: the transpose of `part`."""
 
@@ -266,7 +276,11 @@ class Slice(Part):
         return k.slice(arrays[0], self.dim, self.start, self.stop, self.step)
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
-        return TensorBase.__getitem__, (tensors[0], (slice(None),) * self.dim + (slice(self.start, self.stop, self.step),)), {}
+        return (
+            TensorBase.__getitem__,
+            (tensors[0], (slice(None),) * self.dim + (slice(self.start, self.stop, self.step),)),
+            {},
+        )
 
 
 class Diagonal(Part):
@@ -305,3 +319,26 @@ class ViewDtype(ViewOp):
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return type(self).public, (tensors[0], self.dtype), {}
+
+
+TRANSPOSE = TransposeMatrix((1, 0))
+
+
+def viewable(t: TensorBase, shape: Shape) -> bool:
+    """Whether `t` can take `shape` without a copy."""
+    array: Any = t._array
+    if array is None or array.flags.c_contiguous:
+        return True
+    try:
+        array.reshape(shape, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def reshaped(t: TensorBase, shape: Shape) -> Any:
+    """`t` in another shape of as many elements: a view where possible, else a copy."""
+    if viewable(t, shape):
+        return apply_view(Reshape(shape), t)
+    whole: Any = t
+    return apply1(UnsafeView(shape), whole.clone(memory_format=contiguous_format))

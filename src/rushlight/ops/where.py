@@ -24,6 +24,7 @@ class Where(Primitive):
     """a where the condition holds, else b."""
 
     __slots__ = ()
+    keeps_layout = True
     name = "where"
     promotion = COMMON
     promote_from = 1

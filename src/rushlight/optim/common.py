@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from rushlight.base.dtypes import dtype, float32, float64, get_default_dtype
 from rushlight.core.tensor import TensorBase, is_tensor
 from rushlight.ops.creation import full, zeros_like
+from rushlight.ops.foreach import gradients
 from rushlight.ops.strided import view_as_complex, view_as_real
 
 # An entry of `Optimizer.param_groups`: the key "params", and every option.
@@ -15,13 +16,10 @@ Group: TypeAlias = dict[str, Any]
 
 def with_gradients(group: Group, name: str) -> tuple[list[Any], list[Any]]:
     """The group's parameters that have a gradient, and those gradients. With `fused` they must be floating point."""
-    params, grads = [], []
-    for p in group["params"]:
-        grad = p.grad
-        if grad is not None:
-            params.append(p)
-            grads.append(grad)
-            if group.get("fused") and not p.is_floating_point():
+    params, grads = gradients(group["params"])
+    if group.get("fused"):
+        for p in params:
+            if not p.is_floating_point():
                 raise RuntimeError(
                     f"{name}: `fused=True` requires all the params to be floating point Tensors, but one is {p.dtype!r} on "
                     f"{p.device.type}. Leave `fused` out"

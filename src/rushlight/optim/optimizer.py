@@ -15,6 +15,7 @@ from rushlight.core.hooks import HookHandle
 from rushlight.core.modes import set_grad
 from rushlight.core.public import Tensor
 from rushlight.core.tensor import TensorBase, is_tensor
+from rushlight.ops.foreach import forget_gradients
 from rushlight.optim.common import Group, counter
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -199,6 +200,10 @@ class Optimizer:
                 return func(*args, **kwargs)
             if self._opt_called is False:
                 self._opt_called = True
+            if not (
+                self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks or _global_post_hooks
+            ):
+                return func(*args, **kwargs)
             for hook in chain(_global_pre_hooks.values(), self._optimizer_step_pre_hooks.values()):
                 changed = hook(self, args, kwargs)
                 if changed is None:
@@ -228,11 +233,11 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with `set_to_none=False` fill them with zeros."""
         for group in self.param_groups:
+            if set_to_none:
+                forget_gradients(group["params"])
+                continue
             for p in group["params"]:
                 if p.grad is None:
-                    continue
-                if set_to_none:
-                    p.grad = None
                     continue
                 if p.grad.grad_fn is not None:
                     p.grad.detach_()

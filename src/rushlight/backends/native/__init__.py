@@ -26,20 +26,23 @@ INSTRUCTION_SETS: Final = {
 
 
 class NativeKernels(Kernels):
-    """The reference table with the entries replaced that C++ computes."""
+    """The reference table with C++ before the entries that it computes. Every kernel takes HiddenArrays."""
+
+    takes_hidden = True
 
     def __init__(self, module: ModuleType, instruction_set: str) -> None:
-        self.__dict__.update(reference.__dict__)
-        for name in module.kernels():
-            self.__dict__[name] = module.bind(name, getattr(reference, name))
-        self.__dict__["_module"] = module
-        self.__dict__["_instruction_set"] = instruction_set
+        unknown = set(module.kernels()) - set(reference.names())
+        if unknown:
+            raise RuntimeError(f"the native kernels {sorted(unknown)} have no reference: build csrc/ and the package from one source")
+        self.__dict__.update({name: module.bind(name, getattr(reference, name)) for name in reference.names()})
+        self._module = module
+        self._instruction_set = instruction_set
 
 
 def features() -> dict[str, bool]:
     """What this processor (and its system) can run, as NumPy found it."""
     try:
-        from numpy._core._multiarray_umath import __cpu_features__
+        from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
     except ImportError:  # another NumPy: stay with what every processor has
         return {}
     found: dict[str, bool] = dict(__cpu_features__)

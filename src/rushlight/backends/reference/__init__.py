@@ -13,6 +13,7 @@ from typing import Any
 from rushlight.backends.reference import (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,
@@ -34,6 +35,7 @@ from rushlight.backends.reference import (
     products,
     random,
     random_integers,
+    recurrent,
     reduce,
     scan,
     softmax,
@@ -48,6 +50,7 @@ from rushlight.backends.reference import (
 FAMILIES: tuple[ModuleType, ...] = (
     activation,
     arrange,
+    attention,
     bessel,
     bitwise,
     cast,
@@ -69,6 +72,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     pool,
     random,
     random_integers,
+    recurrent,
     reduce,
     scan,
     softmax,
@@ -83,6 +87,9 @@ FAMILIES: tuple[ModuleType, ...] = (
 
 class Kernels:
     """A table of kernels with one attribute for each."""
+
+    # Whether its kernels accept arrays in a layout of the backend's own (backends/hidden.py).
+    takes_hidden = False
 
     def __init__(self, families: tuple[ModuleType, ...]) -> None:
         table: dict[str, Callable[..., Any]] = {}
@@ -99,6 +106,10 @@ class Kernels:
 
     def __contains__(self, name: str) -> bool:
         return name in self.__dict__
+
+    def names(self) -> list[str]:
+        """The names of all kernels."""
+        return [name for name in self.__dict__ if not name.startswith("_")]
 
 
 reference = Kernels(FAMILIES)

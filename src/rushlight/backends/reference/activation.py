@@ -32,6 +32,20 @@ def sigmoid(x: Array, out: Array | None = None) -> Array:
 
 
 @quiet
+def sigmoid_backward(grad: Array, y: Array, out: Array | None = None) -> Array:
+    """`grad * (1 - y) * y`, from the output `y` of sigmoid."""
+    wide = widen(y)
+    return finish(widen(grad) * ((wide.dtype.type(1) - wide) * wide), y.dtype, out)
+
+
+@quiet
+def tanh_backward(grad: Array, y: Array, out: Array | None = None) -> Array:
+    """`grad * (1 - y * y)`, from the output `y` of tanh."""
+    wide = widen(y)
+    return finish(widen(grad) * (wide.dtype.type(1) - wide * wide), y.dtype, out)
+
+
+@quiet
 def logit(x: Array, eps: float | None = None, out: Array | None = None) -> Array:
     """`log(x / (1 - x))`, with x clamped to [eps, 1 - eps] when eps is given."""
     wide = to_floating(x)
@@ -136,6 +150,8 @@ KERNELS: dict[str, Callable[..., Array]] = {
     kernel.__name__: kernel
     for kernel in (
         sigmoid,
+        sigmoid_backward,
+        tanh_backward,
         logit,
         relu,
         gelu,

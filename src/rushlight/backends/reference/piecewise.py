@@ -150,6 +150,13 @@ def log_sigmoid(x: Array, out: Array | None = None) -> Array:
     return finish(np.minimum(wide, zero) - np.log1p(np.exp(-np.absolute(wide))), x.dtype, out)
 
 
+@quiet
+def log_sigmoid_backward(grad: Array, x: Array, out: Array | None = None) -> Array:
+    """`grad / (1 + exp(x))`."""
+    wide = widen(x)
+    return finish(widen(grad) / (wide.dtype.type(1) + np.exp(wide)), x.dtype, out)
+
+
 # ---- parts of a number ----------------------------------------------------------------------------------------------
 
 
@@ -191,6 +198,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         mish,
         mish_backward,
         log_sigmoid,
+        log_sigmoid_backward,
         signbit,
         frexp,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rushlight.nn.functional.activation import *
+from rushlight.nn.functional.attention import *
 from rushlight.nn.functional.conv import *
 from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *

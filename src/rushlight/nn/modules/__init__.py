@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.nn import parameter
+from rushlight.nn import functional, parameter
 from rushlight.nn.modules import (
     activation,
     batchnorm,
@@ -24,7 +24,9 @@ from rushlight.nn.modules import (
     padding,
     pixelshuffle,
     pooling,
+    rnn,
     sparse,
+    transformer,
     upsampling,
 )
 from rushlight.nn.modules.activation import *
@@ -44,7 +46,9 @@ from rushlight.nn.modules.normalization import *
 from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
 from rushlight.nn.modules.pooling import *
+from rushlight.nn.modules.rnn import *
 from rushlight.nn.modules.sparse import *
+from rushlight.nn.modules.transformer import *
 from rushlight.nn.modules.upsampling import *
 from rushlight.serialization import define_parameter_class, register_global
 
@@ -65,7 +69,9 @@ _LAYERS = (
     padding,
     pixelshuffle,
     pooling,
+    rnn,
     sparse,
+    transformer,
     upsampling,
 )
 __all__ = ["Module"]
@@ -86,3 +92,8 @@ def register_classes(source: Any) -> None:
 define_parameter_class(parameter.Parameter)
 for _source in (module, lazy, *_LAYERS):
     register_classes(_source)
+# Not a name of torch.nn, but part of every MultiheadAttention.
+register_global("torch.nn.modules.linear", "NonDynamicallyQuantizableLinear", linear.NonDynamicallyQuantizableLinear)
+# Transformer layers hold their activation, by these names.
+register_global("torch.nn.functional", "relu", functional.relu, call=False)
+register_global("torch._C._nn", "gelu", functional.gelu, call=False)

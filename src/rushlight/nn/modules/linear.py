@@ -69,6 +69,10 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """A Linear under the name that torch prints for the last projection of attention."""
+
+
 class Bilinear(Module):
     """y = x1ᵀ A x2 + b on the last dimensions.
 

@@ -282,10 +282,16 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
-            found = fields.get(table)
-            if found is not None and name in found:
-                return found[name]
+        # One by one, not in a loop: layers look up their parameters here at every call.
+        found = fields.get("_parameters")
+        if found is not None and name in found:
+            return found[name]
+        found = fields.get("_modules")
+        if found is not None and name in found:
+            return found[name]
+        found = fields.get("_buffers")
+        if found is not None and name in found:
+            return found[name]
         raise AttributeError(self._why_missing(name), name=name, obj=self)
 
     def _why_missing(self, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.nn.utils import parametrizations, parametrize
+from rushlight.nn.utils import parametrizations, parametrize, rnn
 from rushlight.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,

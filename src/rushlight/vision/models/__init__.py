@@ -17,6 +17,7 @@ from rushlight.vision.models._api import (
     list_models,
 )
 from rushlight.vision.models.alexnet import *
+from rushlight.vision.models.mobilenetv2 import *
 from rushlight.vision.models.resnet import *
 from rushlight.vision.models.squeezenet import *
 from rushlight.vision.models.vgg import *

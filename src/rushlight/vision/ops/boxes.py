@@ -31,7 +31,9 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
     """Boxes [..., 4] in another form: "xyxy" (two corners), "xywh" (corner and size) or "cxcywh" (middle and size)."""
     for form in (in_fmt, out_fmt):
         if form not in ("xyxy", "xywh", "cxcywh"):
-            raise ValueError(f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}: {form!r}")
+            raise ValueError(
+                f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}: {form!r}"
+            )
     a, b, c, d = boxes.unbind(-1)
     if in_fmt == "xywh":
         c, d = a + c, b + d
