@@ -202,20 +202,24 @@ inline V exp_core(V r) {
   return r + r * r * polynomial(Constants<Lane<V>>::exp_tail, r);
 }
 
+// Lanes that would come out as 0 are not computed but set: arithmetic that ends below the normal numbers takes a processor
+// a hundred cycles, and masks of -inf are common.
 template <class V>
 inline V exp(V x) {
   using C = Constants<Lane<V>>;
   V n;
-  const V r = reduce_exp(bounded(x, C::exp_lowest, C::exp_highest), n);
-  return scale(exp_core(r) + Lane<V>(1), n);
+  const auto vanishes = x < splat(C::exp_lowest);
+  const V r = reduce_exp(select(vanishes, V{}, at_most(x, C::exp_highest)), n);
+  return select(vanishes, V{}, V(scale(exp_core(r) + Lane<V>(1), n)));
 }
 
 // exp(x) for x <= 0.
 template <class V>
 inline V exp_negative(V x) {
   V n;
-  const V r = reduce_exp(at_least(x, Constants<Lane<V>>::exp_lowest), n);
-  return scale(exp_core(r) + Lane<V>(1), n);
+  const auto vanishes = x < splat(Constants<Lane<V>>::exp_lowest);
+  const V r = reduce_exp(select(vanishes, V{}, x), n);
+  return select(vanishes, V{}, V(scale(exp_core(r) + Lane<V>(1), n)));
 }
 
 // exp(x) - 1 for 0 <= x <= expm1_reach.
