@@ -23,18 +23,19 @@ def threads(request, native):
 def arrays(seed, dtype, shapes=SHAPES, positive=False):
     rng = np.random.default_rng(seed)
     made = [np.asarray(rng.standard_normal(s)).astype(dtype) for s in shapes]
-    return [np.abs(a) for a in made] if positive else made
+    return [np.asarray(np.abs(a)) for a in made] if positive else made
 
 
 def copies(lists):
-    return [[None if a is None else a.copy(order="K") for a in one] if isinstance(one, list) else one for one in lists]
+    return [[a.copy(order="K") if isinstance(a, np.ndarray) else a for a in one] for one in lists]
 
 
 def same(ours, theirs, dtype):
     rtol, atol = TOLERANCE[np.dtype(dtype).name if np.dtype(dtype).kind == "f" else "float32"]
     for one, other in zip(ours, theirs, strict=True):
-        if isinstance(one, list):
-            for a, b in zip(one, other, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert (a is None) == (b is None)
+            if b is not None:
                 np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
@@ -75,8 +76,8 @@ def test_adam(native, threads, dtype, more, betas):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("more", [*PENALTIES, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}])
 def test_rmsprop(native, threads, dtype, more):
-    means = [a * 0.1 for a in arrays(4, dtype)] if more.get("centered") else []
-    squares = [a + 1 for a in arrays(3, dtype, positive=True)]
+    means = [np.asarray(a * 0.1) for a in arrays(4, dtype)] if more.get("centered") else []
+    squares = [np.asarray(a + 1) for a in arrays(3, dtype, positive=True)]
     buffers = arrays(5, dtype) if more.get("momentum") else []
     lists = [arrays(0, dtype), arrays(1, dtype), squares, means, buffers]
     check(native, "rmsprop_step", lists, {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, **more}, dtype)
