@@ -326,15 +326,27 @@ PyObject* bernoulli_tensor(PyObject* const* args) {
 
 // ---- exponential ----
 
+// float64 numbers are the C library's to the last bit. For float32 our own logarithm does, unless it lies so near the
+// middle between two float32 numbers that its last bits decide.
 template <class T>
 void fill_exponential(Mersenne& state, T* to, int64_t count, double rate) {
+  typedef float HalfFloats __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
+  constexpr int64_t L = lanes<double>;
   const double scale = -1.0 / rate;
-  draw<2>(state, count, library_cost, [=](const uint32_t* words, int64_t first, int64_t n) {
-    constexpr int64_t L = lanes<double>;
+  draw<2>(state, count, sizeof(T) == 4 ? 16 : library_cost, [=](const uint32_t* words, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i += L) {
-      double uniforms[L];
-      store(uniforms, uniform53(words_at(words + 2 * i, 2 * (n - i))));
-      for (int64_t j = 0; j < std::min(L, n - i); j++) to[first + i + j] = T(scale * std::log1p(-uniforms[j]));
+      const Doubles uniforms = uniform53(words_at(words + 2 * i, 2 * (n - i)));
+      T values[L];
+      bool exact = false;
+      if constexpr (sizeof(T) == 4) {
+        const Doubles value = log1p(-uniforms) * scale, error = value * 0x1p-49;
+        const auto low = __builtin_convertvector(value - error, HalfFloats), high = __builtin_convertvector(value + error, HalfFloats);
+        std::memcpy(values, &low, sizeof values);
+        exact = std::memcmp(&low, &high, sizeof low) == 0;
+      }
+      if (!exact)
+        for (int64_t j = 0; j < L; j++) values[j] = T(scale * std::log1p(-uniforms[j]));
+      std::copy_n(values, std::min(L, n - i), to + first + i);
     }
   });
 }
@@ -356,24 +368,33 @@ PyObject* exponential(PyObject* const* args) {
 
 // ---- integers ----
 
-// low + word % range, for ranges below 2^28: the quotient in float64, right up to one.
+// The words of half a vector as numbers.
+typedef uint32_t HalfWords __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
+inline Doubles numbers_of(HalfWords words) {
+  return Doubles(__builtin_convertvector(words, Vec<uint64_t>) | 0x4330000000000000u) - 0x1p52;
+}
+
+// x % divisor as whole numbers, given x / divisor, which may be wrong in its last bit.
+inline Vec<int64_t> remainder(Doubles x, Doubles quotient, Doubles divisor) {
+  Doubles rest = x - nearest(quotient) * divisor;
+  rest = select(rest < 0.0, rest + divisor, rest);
+  return Vec<int64_t>(rest + 0x1p52) & 0xfffffffffffffll;
+}
+
+// low + word % range, for ranges below 2^28.
 template <class T>
 void fill_narrow(Mersenne& state, T* to, int64_t count, int64_t low, int64_t range) {
-  typedef uint32_t Part __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
-  constexpr int64_t L = lanes<uint32_t>, half = L / 2;
+  constexpr int64_t L = lanes<uint32_t>;
   const double width = double(range), inverse = 1.0 / width;
   draw<1>(state, count, 2, [=](const uint32_t* words, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i += L) {
-      Part part[2];
+      HalfWords part[2];
       const Vec<uint32_t> here = words_at(words + i, n - i);
       std::memcpy(part, &here, sizeof part);
       int64_t values[L];
-      for (int64_t side = 0; side < 2; side++) {
-        const Vec<uint64_t> wide = __builtin_convertvector(part[side], Vec<uint64_t>);
-        const Doubles x = Doubles(wide | 0x4330000000000000u) - 0x1p52;
-        Doubles rest = x - nearest(x * inverse) * width;
-        rest = select(rest < 0.0, rest + width, rest);
-        store(values + side * half, Vec<int64_t>((Vec<int64_t>(rest + 0x1p52) & 0xfffffffffffffll) + low));
+      for (int64_t half = 0; half < 2; half++) {
+        const Doubles x = numbers_of(part[half]);
+        store(values + half * L / 2, Vec<int64_t>(remainder(x, x * inverse, splat(width)) + low));
       }
       T* const at = to + first + i;
       if (n - i >= L)
@@ -451,13 +472,20 @@ PyObject* randperm(PyObject* const* args) {
   for (int64_t i = 0; i < count; i++) order[i] = i;
   draw<1>(*source.state, std::max<int64_t>(0, count - 1), 0, [=](const uint32_t* words, int64_t first, int64_t n) {
     constexpr int64_t L = lanes<uint32_t>;
+    Doubles steps{};
+    for (int64_t j = 0; j < L / 2; j++) steps[j] = double(j);
     for (int64_t i = 0; i < n; i += L) {
-      uint32_t here[L];
-      store(here, words_at(words + i, n - i));
-      for (int64_t j = 0; j < std::min(L, n - i); j++) {
-        const int64_t place = first + i + j;
-        std::swap(order[place], order[place + here[j] % uint32_t(count - place)]);
+      HalfWords part[2];
+      const Vec<uint32_t> here = words_at(words + i, n - i);
+      std::memcpy(part, &here, sizeof part);
+      int64_t ahead[L];
+      for (int64_t half = 0; half < 2; half++) {
+        // Beyond the end of the list there is no choice; those lanes are not used.
+        const Doubles x = numbers_of(part[half]), choices = maximum(double(count - first - i - half * L / 2) - steps, splat(1.0));
+        store(ahead + half * L / 2, remainder(x, x / choices, choices));
       }
+      int64_t* const at = order + first + i;
+      for (int64_t j = 0; j < std::min(L, n - i); j++) std::swap(at[j], at[j + ahead[j]]);
     }
   });
   if (count > 1 && !source.finish()) Py_CLEAR(result);
