@@ -69,7 +69,8 @@ def test_sgd(native, threads, dtype, more):
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.3, 0.7)])
 def test_adam(native, threads, dtype, more, betas):
     greatest = arrays(4, dtype, positive=True) if more.get("amsgrad") else []
-    lists = [arrays(0, dtype), arrays(1, dtype), arrays(2, dtype), arrays(3, dtype, positive=True), greatest, [3.0, 3.0, 4.0, 1.0, 7.0, 7.0, 2.0, 2.0]]
+    steps = [3.0, 3.0, 4.0, 1.0, 7.0, 7.0, 2.0, 2.0]
+    lists = [arrays(0, dtype), arrays(1, dtype), arrays(2, dtype), arrays(3, dtype, positive=True), greatest, steps]
     check(native, "adam_step", lists, {"lr": 0.01, "beta1": betas[0], "beta2": betas[1], "eps": 1e-8, **more}, dtype)
 
 

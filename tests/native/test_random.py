@@ -177,3 +177,22 @@ def test_errors_are_the_references(native):
 def test_accuracy_of_normal_moments(native):
     values = native.normal(Generator().manual_seed(0), (1_000_003,), F32).astype(F64)
     assert abs(values.mean()) < 0.004 and abs(values.std() - 1) < 0.003 and abs((values**4).mean() - 3) < 0.05
+
+
+@pytest.mark.parametrize("n", [3, 100, 100_003])
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_real_numbers_are_torchs(native, n, dtype):
+    torch = pytest.importorskip("torch", reason="parity tests need torch")
+    ours, theirs = Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    calls = {
+        "normal": (lambda: native.normal(ours, (n,), dtype, 1.5, 0.3), lambda x: x.normal_(1.5, 0.3, generator=theirs)),
+        "exponential": (lambda: native.exponential(ours, (n,), dtype, 1.7), lambda x: x.exponential_(1.7, generator=theirs)),
+        "uniform": (lambda: native.uniform(ours, (n,), dtype, -1.0, 0.2), lambda x: x.uniform_(-1, 0.2, generator=theirs)),
+    }
+    for one, other in calls.values():
+        found, wanted = one(), other(torch.empty(n, dtype=getattr(torch, str(dtype)))).numpy()
+        if dtype == F32:
+            np.testing.assert_array_equal(found, wanted)
+        else:  # the two may have been built with different C libraries
+            np.testing.assert_allclose(found, wanted, rtol=1e-15, atol=1e-16)
+    assert np.array_equal(ours.get_state_bytes(), theirs.get_state().numpy())
