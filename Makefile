@@ -44,12 +44,11 @@ check: python ## ruff, mypy, the layer test and the fast tests: under a minute
 	"$(VENV_PYTHON)" -m mypy
 	$(PYTEST) -q -m "not slow" $(FAST_TESTS) $(ARGS)
 
-build: python ## compile the kernels and the engine into src/ (needs a C++ compiler; only what changed is compiled again)
+build: python ## compile the kernels into src/ (needs a C++ compiler; only what changed is compiled again)
 	@$(SETUP) --extras dev
 	"$(VENV_PYTHON)" tools/build_kernels.py
-	"$(VENV_PYTHON)" tools/build_engine.py --inplace
 
-bench: build ## measure rushlight, compiled (and torch, where it is installed)
+bench: build ## measure rushlight, with native kernels (and torch, where it is installed)
 	@"$(VENV_PYTHON)" -m benchmarks $(ARGS)
 
 venv: python ## make the environment with everything the tests need

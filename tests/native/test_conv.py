@@ -164,7 +164,11 @@ def test_layout_of_results(native):
     x, w, windows = numbers(2, 8, 6, 7), numbers(12, 8, 3, 3, seed=1), ((1, 1), (1, 1), (1, 1), 1)
     for operand in (x, hidden(x)):
         y = native.convolution(operand, w, None, *windows)
-        assert type(y) is HiddenArray and y.shape == (2, 12, 6, 7) and y.array.strides == (4 * 12 * 42, 4, 4 * 12 * 7, 4 * 12)
+        assert (
+            type(y) is HiddenArray
+            and y.shape == (2, 12, 6, 7)
+            and y.array.strides == (4 * 12 * 42, 4, 4 * 12 * 7, 4 * 12)
+        )
     y = native.convolution(channels_last(x), w, None, *windows)
     assert type(y) is np.ndarray and y.strides == (4 * 12 * 42, 4, 4 * 12 * 7, 4 * 12)
     g = numbers(2, 12, 6, 7)
@@ -172,7 +176,10 @@ def test_layout_of_results(native):
     assert type(native.conv_grad_input(channels_last(g), w, x.shape, *windows)) is np.ndarray
     assert native.conv_grad_weight(hidden(g), hidden(x), w.shape, *windows).flags.c_contiguous
     # One position, or one channel: both formats are the same, and nothing is hidden.
-    assert type(native.convolution(numbers(2, 8, 1, 1), numbers(12, 8, 1, 1), None, (1, 1), (0, 0), (1, 1), 1)) is np.ndarray
+    assert (
+        type(native.convolution(numbers(2, 8, 1, 1), numbers(12, 8, 1, 1), None, (1, 1), (0, 0), (1, 1), 1))
+        is np.ndarray
+    )
     assert type(native.convolution(x, numbers(1, 8, 3, 3), None, *windows)) is np.ndarray
 
 
@@ -192,7 +199,9 @@ def test_strides_of_operands(native):
     close(native.conv_grad_input(g, channels_last(w), x.shape, *case.windows()), gx)
 
 
-@pytest.mark.parametrize("name", ["3d", "stride", "from-few-channels-stride", "few-positions-stride", "depthwise-stride"])
+@pytest.mark.parametrize(
+    "name", ["3d", "stride", "from-few-channels-stride", "few-positions-stride", "depthwise-stride"]
+)
 def test_results_larger_than_the_windows_reach(native, name):
     """A transposed convolution with output padding: what no window covers is zero."""
     case = CASES[name]
@@ -260,7 +269,9 @@ def test_what_it_leaves_to_the_reference(native):
     assert not native.conv_grad_weight(np.zeros((0, 12, 6, 7), np.float32), x[:0], w.shape, *windows).any()
 
 
-@pytest.mark.parametrize("name", ["rows", "chunks-of-channels", "winograd-large-weight", "few-positions", "winograd-spans"])
+@pytest.mark.parametrize(
+    "name", ["rows", "chunks-of-channels", "winograd-large-weight", "few-positions", "winograd-spans"]
+)
 def test_accuracy_beside_torch(native, name):
     torch = pytest.importorskip("torch", reason="parity tests need torch")
     case = CASES[name]

@@ -65,7 +65,9 @@ def test_sgd(native, threads, dtype, more):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("more", [*PENALTIES, {"amsgrad": True}, {"decoupled_weight_decay": True, "weight_decay": 0.1, "amsgrad": True}])
+@pytest.mark.parametrize(
+    "more", [*PENALTIES, {"amsgrad": True}, {"decoupled_weight_decay": True, "weight_decay": 0.1, "amsgrad": True}]
+)
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.3, 0.7)])
 def test_adam(native, threads, dtype, more, betas):
     greatest = arrays(4, dtype, positive=True) if more.get("amsgrad") else []
@@ -75,7 +77,9 @@ def test_adam(native, threads, dtype, more, betas):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("more", [*PENALTIES, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}])
+@pytest.mark.parametrize(
+    "more", [*PENALTIES, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.5}]
+)
 def test_rmsprop(native, threads, dtype, more):
     means = [np.asarray(a * 0.1) for a in arrays(4, dtype)] if more.get("centered") else []
     squares = [np.asarray(a + 1) for a in arrays(3, dtype, positive=True)]
@@ -87,7 +91,12 @@ def test_rmsprop(native, threads, dtype, more):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("more", [*PENALTIES, {"lr_decay": 0.1}])
 def test_adagrad(native, threads, dtype, more):
-    lists = [arrays(0, dtype), arrays(1, dtype), arrays(2, dtype, positive=True), [1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 4.0, 5.0]]
+    lists = [
+        arrays(0, dtype),
+        arrays(1, dtype),
+        arrays(2, dtype, positive=True),
+        [1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 4.0, 5.0],
+    ]
     check(native, "adagrad_step", lists, {"lr": 0.1, **more}, dtype)
 
 

@@ -102,12 +102,19 @@ def test_out_is_filled_in_memory_order(native):
     def permuted():
         return np.zeros((4, 2, 5, 3), F32).transpose(3, 2, 0, 1)
 
-    for name, settings in (("uniform", {}), ("exponential", {}), ("bernoulli_scalar", {"p": 0.4}), ("dropout_noise", {"p": 0.4})):
+    for name, settings in (
+        ("uniform", {}),
+        ("exponential", {}),
+        ("bernoulli_scalar", {"p": 0.4}),
+        ("dropout_noise", {"p": 0.4}),
+    ):
         out = permuted()
         calls = getattr(native, name).calls
         assert getattr(native, name)(Generator().manual_seed(1), shape=out.shape, dtype=F32, out=out, **settings) is out
         assert getattr(native, name).calls == calls + 1
-        wanted = getattr(reference, name)(Generator().manual_seed(1), shape=out.shape, dtype=F32, out=permuted(), **settings)
+        wanted = getattr(reference, name)(
+            Generator().manual_seed(1), shape=out.shape, dtype=F32, out=permuted(), **settings
+        )
         np.testing.assert_allclose(out, wanted, rtol=1e-6)
     out, wanted = permuted(), permuted()
     native.normal(Generator().manual_seed(1), out.shape, F32, out=out)  # one by one: the reference's
@@ -186,8 +193,14 @@ def test_real_numbers_are_torchs(native, n, dtype):
     ours, theirs = Generator().manual_seed(3), torch.Generator().manual_seed(3)
     calls = {
         "normal": (lambda: native.normal(ours, (n,), dtype, 1.5, 0.3), lambda x: x.normal_(1.5, 0.3, generator=theirs)),
-        "exponential": (lambda: native.exponential(ours, (n,), dtype, 1.7), lambda x: x.exponential_(1.7, generator=theirs)),
-        "uniform": (lambda: native.uniform(ours, (n,), dtype, -1.0, 0.2), lambda x: x.uniform_(-1, 0.2, generator=theirs)),
+        "exponential": (
+            lambda: native.exponential(ours, (n,), dtype, 1.7),
+            lambda x: x.exponential_(1.7, generator=theirs),
+        ),
+        "uniform": (
+            lambda: native.uniform(ours, (n,), dtype, -1.0, 0.2),
+            lambda x: x.uniform_(-1, 0.2, generator=theirs),
+        ),
     }
     for one, other in calls.values():
         found, wanted = one(), other(torch.empty(n, dtype=getattr(torch, str(dtype)))).numpy()
