@@ -22,7 +22,6 @@ from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.core.strides import numpy_strides
 from rushlight.core.tensor import alias_array, array_of
 
-
 # Operations are handed hidden arrays only beside kernels that take them.
 keeps = pytest.mark.skipif(not kernels_for(CPU).takes_hidden, reason="the NumPy kernels keep no layouts of their own")
 
