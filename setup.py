@@ -1,7 +1,7 @@
 """What pyproject.toml cannot say: the C++ kernels and the engine, compiled where a compiler is at hand and left out where none is.
 
-RUSHLIGHT_BUILD picks what is compiled: `pure` (nothing), `kernels` (the C++ ones) or `full` (the engine too; the default,
-except for editable installs, which are pure unless the variable is set).
+RUSHLIGHT_BUILD picks what is compiled: `pure` (nothing), `kernels` (the C++ ones; the default, except for editable
+installs, which are pure unless the variable is set) or `full` (the engine too).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHOICES = ("pure", "kernels", "full")
 
 
 def wanted(editable: bool) -> str:
-    choice = os.environ.get("RUSHLIGHT_BUILD") or ("pure" if editable else "full")
+    choice = os.environ.get("RUSHLIGHT_BUILD") or ("pure" if editable else "kernels")
     if choice not in CHOICES:
         raise SystemExit(f"RUSHLIGHT_BUILD={choice!r} is not one of {', '.join(CHOICES)}")
     return choice

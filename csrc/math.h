@@ -188,21 +188,6 @@ inline V bounded(V x, Lane<V> low, Lane<V> high) {
   return at_most(at_least(x, low), high);
 }
 
-// a / b for finite a and b in [1, 2^120]: within 0.6 units. Dividing 16 numbers takes as
-// long as 30 other operations.
-template <class V>
-inline V quotient(V a, V b) {
-#if defined(__AVX512F__)
-  if constexpr (std::is_same_v<V, Vec<float>>) {
-    V inverse = V(_mm512_maskz_rcp14_ps(-1, __m512(b)));
-    inverse += inverse * (1.0f - b * inverse);
-    const V ratio = a * inverse;
-    return ratio + inverse * (a - b * ratio);
-  }
-#endif
-  return a / b;
-}
-
 // x = n ln(2) + r with |r| <= ln(2) / 2.
 template <class V>
 inline V reduce_exp(V x, V& n) {
@@ -368,7 +353,7 @@ template <class V>
 inline V tanh(V x) {
   using T = Lane<V>;
   const V e = expm1_positive(at_most(magnitude(x), Constants<T>::tanh_highest) * T(2));
-  return with_sign(quotient(e, e + T(2)), x);
+  return with_sign(e / (e + T(2)), x);
 }
 
 // The exponential is always that of a negative number, so small results keep their digits.

@@ -102,10 +102,13 @@ def test_errors_where_an_answer_would_be_a_lie():
 @pytest.fixture
 def settings():
     """Every setting as it was, afterwards."""
+    from rushlight.backends import threads
     from rushlight.settings import _Settings
 
-    before = {name: value for name, value in vars(_Settings).items() if not name.startswith("_")}
+    before, count = {name: value for name, value in vars(_Settings).items() if not name.startswith("_")}, threads._set
+    threads._set = None
     yield
+    threads._set = count
     for name, value in before.items():
         setattr(_Settings, name, value)
 

@@ -37,7 +37,8 @@ def test_the_stub_is_up_to_date():
 
 def test_every_attached_method_is_there():
     found = methods_in(STUB.read_text(encoding="utf-8"))
-    wanted = {name for name, value in vars(rl.Tensor).items() if callable(value) and not name.startswith("__")}
+    inherited = vars(rl.Tensor.__base__)  # a test may have put one of those on the subclass for a while
+    wanted = {name for name, value in vars(rl.Tensor).items() if callable(value) and not name.startswith("__")} - inherited.keys()
     assert wanted <= found.keys()
     assert [a.arg for a in found["norm"].args.args] == ["self", "p", "dim", "keepdim", "out", "dtype"]
 

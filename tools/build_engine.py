@@ -43,6 +43,7 @@ MODULES = (
     "rushlight.ops.affine",
     "rushlight.ops.arithmetic_rules",
     "rushlight.ops.common",
+    "rushlight.ops.cross_entropy",
     "rushlight.ops.foreach",
     "rushlight.ops.matmul_rules",
     "rushlight.ops.nll_loss",

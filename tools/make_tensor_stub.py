@@ -12,11 +12,14 @@ import argparse
 import ast
 import builtins
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CellType
 from typing import Any
+
+os.environ["RUSHLIGHT_ENGINE"] = "python"  # compiled functions have no signatures
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 TARGET = SOURCE / "rushlight" / "core" / "public.pyi"

@@ -55,7 +55,9 @@ def compare(native):
         before = kernel.calls
         serial = threads(1, kernel, *args, **kwargs)
         if served is not None:
-            assert (kernel.calls > before) is served, f"{name}: the native kernel {'declined' if served else 'took'} this call"
+            assert (kernel.calls > before) is served, (
+                f"{name}: the native kernel {'declined' if served else 'took'} this call"
+            )
         threaded = threads(4, kernel, *args, **kwargs)
         wanted = getattr(reference, name)(*[plain(a) for a in args], **kwargs)
         several = isinstance(wanted, tuple)

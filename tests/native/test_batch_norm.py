@@ -64,7 +64,9 @@ def test_given_statistics(compare, shape, layout):
     x = laid_out(numbers(*shape), layout)
     weight, bias = parameters(shape)
     mean, variance = bias * 2, weight * weight + 0.1
-    compare("batch_norm_forward", x, weight, bias, mean, variance, False, 1e-5, rtol=2e-6, atol=2e-6, same_strides=False)
+    compare(
+        "batch_norm_forward", x, weight, bias, mean, variance, False, 1e-5, rtol=2e-6, atol=2e-6, same_strides=False
+    )
 
 
 @pytest.mark.parametrize("layouts", [(a, b) for a in LAYOUTS for b in LAYOUTS], ids="-".join)
@@ -75,13 +77,17 @@ def test_backward(compare, shape, layouts):
     invstd = 0.1 * np.abs(weight) + 0.2
     size = float(np.prod(shape)) / shape[1]
     tol = {"rtol": 2e-5, "atol": 2e-6 * max(size, 10.0)}
-    found = compare("batch_norm_backward", g, x, weight, mean, invstd, True, (True, True, True), same_strides=False, **tol)
+    found = compare(
+        "batch_norm_backward", g, x, weight, mean, invstd, True, (True, True, True), same_strides=False, **tol
+    )
     if type(x) is HiddenArray and not x.array.flags.c_contiguous:
         assert type(found[0]) is HiddenArray
     compare("batch_norm_backward", g, x, None, mean, invstd, False, (True, True, True), same_strides=False, **tol)
 
 
-@pytest.mark.parametrize("mask", [(True, False, False), (False, True, True), (False, False, True), (False, False, False)], ids=str)
+@pytest.mark.parametrize(
+    "mask", [(True, False, False), (False, True, True), (False, False, True), (False, False, False)], ids=str
+)
 @pytest.mark.parametrize("shape", [(8, 5), (2, 5, 3, 3), (2, 5, 30, 30)], ids=str)
 def test_masks_and_dtypes(compare, mask, shape):
     x, g = numbers(*shape, dtype=np.float64), numbers(*shape, dtype=np.float64, seed=1)
@@ -92,7 +98,12 @@ def test_masks_and_dtypes(compare, mask, shape):
 def test_cotangents_of_any_strides(compare):
     x, weight = numbers(4, 6, 9, 9), numbers(6, seed=3)
     mean, invstd = x.mean((0, 2, 3)), 0.1 * np.abs(weight) + 0.3
-    for g in (np.broadcast_to(np.float32(0.5), x.shape), numbers(4, 6, 9, 18)[..., ::2], numbers(9, 9, 6, 4).T, numbers(4, 6, 9, 9)[::-1]):
+    for g in (
+        np.broadcast_to(np.float32(0.5), x.shape),
+        numbers(4, 6, 9, 18)[..., ::2],
+        numbers(9, 9, 6, 4).T,
+        numbers(4, 6, 9, 9)[::-1],
+    ):
         for layout in LAYOUTS:
             args = (laid_out(x, layout), weight, mean, invstd, True, (True, True, True))
             compare("batch_norm_backward", g, *args, rtol=1e-4, atol=1e-4, same_strides=False)
@@ -117,9 +128,30 @@ def test_special_values(compare, shape):
             x = numbers(*shape)
             x[0, 1].flat[0] = odd
             if np.isinf(odd):  # the mean of its channel is infinite, everything else there NaN
-                compare("batch_norm_with_variance", laid_out(x, layout), None, None, 1e-5, rtol=2e-5, atol=2e-5, same_strides=False)
+                compare(
+                    "batch_norm_with_variance",
+                    laid_out(x, layout),
+                    None,
+                    None,
+                    1e-5,
+                    rtol=2e-5,
+                    atol=2e-5,
+                    same_strides=False,
+                )
             else:
-                compare("batch_norm_forward", laid_out(x, layout), None, None, None, None, True, 1e-5, rtol=2e-5, atol=2e-5, same_strides=False)
+                compare(
+                    "batch_norm_forward",
+                    laid_out(x, layout),
+                    None,
+                    None,
+                    None,
+                    None,
+                    True,
+                    1e-5,
+                    rtol=2e-5,
+                    atol=2e-5,
+                    same_strides=False,
+                )
     constant = np.full(shape, 3.5, np.float32)
     compare("batch_norm_with_variance", constant, None, None, 1e-5, atol=1e-4)
 

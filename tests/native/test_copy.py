@@ -9,7 +9,10 @@ import pytest
 from rushlight.backends.hidden import HiddenArray
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-TYPES = [np.dtype(t) for t in (bool, np.uint8, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)]
+TYPES = [
+    np.dtype(t)
+    for t in (bool, np.uint8, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)
+]
 
 
 def numbers(*shape, dtype=np.float32):
@@ -72,12 +75,24 @@ def test_copies_of_hidden_arrays(native):
     x = numbers(2, 17, 19, 23)
     hidden = HiddenArray(np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
     copied = native.copy(hidden)
-    assert type(copied) is HiddenArray and copied.array.strides == hidden.array.strides and np.array_equal(copied.default(), x)
+    assert (
+        type(copied) is HiddenArray
+        and copied.array.strides == hidden.array.strides
+        and np.array_equal(copied.default(), x)
+    )
     assert native.contiguous(hidden).flags.c_contiguous and np.array_equal(native.contiguous(hidden), x)
 
 
 def test_writing_over(native):
-    for shape, source in (((30, 40), (30, 40)), ((30, 40), (40,)), ((30, 40), (30, 1)), ((30, 40), ()), ((200, 300), (1, 300)), ((4, 0), (4, 1))):
+    shapes = [
+        ((30, 40), (30, 40)),
+        ((30, 40), (40,)),
+        ((30, 40), (30, 1)),
+        ((30, 40), ()),
+        ((200, 300), (1, 300)),
+        ((4, 0), (4, 1)),
+    ]
+    for shape, source in shapes:
         target, x = numbers(*shape), np.asarray(numbers(*source) + 1, np.float32)
         before = native.copy_into.calls
         assert native.copy_into(target, x) is None

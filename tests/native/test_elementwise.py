@@ -13,7 +13,29 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 HALVES = [np.dtype(np.float16), BFLOAT16]
 FLOATS = [np.dtype(np.float32), np.dtype(np.float64), *HALVES]
 INTEGERS = [np.dtype(t) for t in (np.int64, np.int32, np.uint8)]
-SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 3.0, -3.0, 6.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-7, 20.0, 20.5, -30.0, 1e30, -1e30]
+SPECIAL = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1.0,
+    -1.0,
+    3.0,
+    -3.0,
+    6.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -2.5,
+    1e-7,
+    20.0,
+    20.5,
+    -30.0,
+    1e30,
+    -1e30,
+]
 # How far the two may differ where both round on the way.
 CLOSE = {2: 1e-2, 4: 2e-6, 8: 1e-14}
 
@@ -44,7 +66,13 @@ def test_special_values(compare, name):
 @pytest.mark.parametrize(
     ("a", "b"),
     [
-        ((4, 5, 6), (6,)), ((4, 5, 6), (5, 1)), ((4, 1, 6), (1, 5, 1)), ((), (7,)), ((3, 1), (1, 300)), ((200, 300), ()), ((0, 3), (3,)),
+        ((4, 5, 6), (6,)),
+        ((4, 5, 6), (5, 1)),
+        ((4, 1, 6), (1, 5, 1)),
+        ((), (7,)),
+        ((3, 1), (1, 300)),
+        ((200, 300), ()),
+        ((0, 3), (3,)),
         ((2, 70000), (2, 1)),
     ],
 )
@@ -67,7 +95,9 @@ def test_strides(compare):
     compare("mul", x.transpose(0, 2, 1), x.reshape(8, 10, 9))  # row-major wins
     compare("where", x.transpose(0, 2, 1) > 0, x.reshape(8, 10, 9), x.transpose(0, 2, 1))
     compare("where", x.transpose(0, 2, 1) > 0, x.transpose(0, 2, 1), x.transpose(0, 2, 1) * 2)
-    compare("mul", x.transpose(0, 2, 1), numbers(10, 9, 8).transpose(2, 0, 1), served=False)  # two layouts: NumPy's choice
+    compare(
+        "mul", x.transpose(0, 2, 1), numbers(10, 9, 8).transpose(2, 0, 1), served=False
+    )  # two layouts: NumPy's choice
     compare("mul", x.transpose(0, 2, 1), np.broadcast_to(x[:, :1, :9], (8, 10, 9)), served=False)
     compare("mul", x[:, :, ::-1], x, served=False)
     unaligned = np.zeros(4 * 30 + 1, np.uint8)[1:].view(np.float32)
@@ -161,7 +191,11 @@ def test_binary_floats(compare, name, dtype):
     compare(name, numbers(7, 1, 50, dtype=dtype), numbers(3, 1, dtype=dtype, seed=1))
 
 
-@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor"])
+COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
+BITWISE = ["bitwise_and", "bitwise_or", "bitwise_xor"]
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum", *COMPARISONS, *BITWISE])
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_integers(compare, name, dtype):
     info = np.iinfo(dtype)
@@ -180,7 +214,7 @@ def test_unary_integers(compare, name, dtype):
     compare(name, np.random.default_rng(0).integers(info.min, info.max, (7, 301), dtype=dtype, endpoint=True))
 
 
-@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"])
+@pytest.mark.parametrize("name", [*COMPARISONS, "logical_and", "logical_or", "logical_xor"])
 @pytest.mark.parametrize("dtype", [*FLOATS, np.dtype(bool)], ids=str)
 def test_comparisons(compare, name, dtype):
     values = special(dtype)[: len(SPECIAL)]
@@ -190,7 +224,7 @@ def test_comparisons(compare, name, dtype):
     compare(name, numbers(33, 20, dtype=dtype).T, numbers(33, 20, dtype=dtype, seed=1).T)
 
 
-@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor"])
+@pytest.mark.parametrize("name", BITWISE)
 def test_masks(compare, name):
     a, b = np.random.default_rng(0).integers(0, 2, (2, 999)).astype(bool)
     compare(name, a, b)

@@ -9,11 +9,13 @@ from rushlight.backends.hidden import HiddenArray
 
 # Shape and how many dimensions a row has: tails, one row, one element, several chunks of rows and blocks of a row.
 ROWS = [
-    ((5,), 1), ((4, 1), 1), ((3, 7), 1), ((32, 64), 1), ((700, 65), 1), ((2, 5000), 1), ((40, 3, 257), 2), ((3, 40, 30), 1), ((2, 3, 4, 5), 3), ((6000, 12), 1),
+    ((5,), 1), ((4, 1), 1), ((3, 7), 1), ((32, 64), 1), ((700, 65), 1), ((2, 5000), 1), ((40, 3, 257), 2), ((3, 40, 30), 1),
+    ((2, 3, 4, 5), 3), ((6000, 12), 1),
 ]  # fmt: skip
 # Shape and groups: maps of one element, small and large ones, groups of one channel (instance norm) and of all.
 GROUPS = [
-    ((3, 8), 2), ((2, 12, 5), 3), ((5, 6, 4, 4), 6), ((5, 6, 4, 4), 1), ((3, 12, 9, 9), 4), ((40, 20, 3, 3), 5), ((2, 32, 33, 31), 8), ((1, 4, 70, 70), 2),
+    ((3, 8), 2), ((2, 12, 5), 3), ((5, 6, 4, 4), 6), ((5, 6, 4, 4), 1), ((3, 12, 9, 9), 4), ((40, 20, 3, 3), 5),
+    ((2, 32, 33, 31), 8), ((1, 4, 70, 70), 2),
     ((70, 3, 5, 4), 3),
 ]  # fmt: skip
 LAYOUTS = ["row-major", "channels_last", "hidden"]
@@ -54,7 +56,12 @@ def test_layer_norm(compare, native, shape, inner, dtype):
 def test_layer_norm_of_any_strides(compare, native):
     x, weight = numbers(6, 5, 40), numbers(40, seed=2)
     _, mean, rstd = native.layer_norm_forward(x, 1, weight, None, 0.1)
-    for seen in (numbers(6, 5, 80)[..., ::2], numbers(40, 5, 6).T, numbers(6, 5, 40)[::-1], np.broadcast_to(numbers(40), x.shape)):
+    for seen in (
+        numbers(6, 5, 80)[..., ::2],
+        numbers(40, 5, 6).T,
+        numbers(6, 5, 40)[::-1],
+        np.broadcast_to(numbers(40), x.shape),
+    ):
         compare("layer_norm_forward", seen, 1, weight, None, 1e-2, **tolerance(np.float32))
         compare("layer_norm_backward", seen, x, 1, mean, rstd, weight, (True, True, True), **tolerance(np.float32, 10))
     hidden = HiddenArray(channels_last(numbers(2, 3, 4, 40)))
@@ -76,7 +83,9 @@ def test_group_norm(compare, native, shape, groups, dtype, layout):
     for other in LAYOUTS:
         g = laid_out(numbers(*shape, dtype=dtype, seed=1), other)
         for w, mask in ((weight, (True, True, True)), (None, (True, False, True)), (weight, (False, True, False))):
-            compare("group_norm_backward", g, x, groups, mean, rstd, w, mask, same_strides=False, **tolerance(dtype, scale))
+            compare(
+                "group_norm_backward", g, x, groups, mean, rstd, w, mask, same_strides=False, **tolerance(dtype, scale)
+            )
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
@@ -87,7 +96,16 @@ def test_special_values(compare, odd):
     maps = numbers(2, 4, 6, 6)
     maps[0, 1, 0, 0] = odd
     for layout in LAYOUTS:
-        compare("group_norm_forward", laid_out(maps, layout), 2, None, None, 1e-5, same_strides=False, **tolerance(np.float32))
+        compare(
+            "group_norm_forward",
+            laid_out(maps, layout),
+            2,
+            None,
+            None,
+            1e-5,
+            same_strides=False,
+            **tolerance(np.float32),
+        )
 
 
 def test_far_from_zero(native):

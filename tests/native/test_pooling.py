@@ -68,11 +68,29 @@ def test_average(compare, case, options, layout):
     for dtype in (np.float32, np.float64):
         x = numbers(shape, dtype)
         found = compare(
-            "avg_pool", laid_out(x, layout), kernel, stride, padding, ceil_mode, *options, rtol=1e-6, atol=1e-6, same_strides=False
+            "avg_pool",
+            laid_out(x, layout),
+            kernel,
+            stride,
+            padding,
+            ceil_mode,
+            *options,
+            rtol=1e-6,
+            atol=1e-6,
+            same_strides=False,
         )
         g = numbers(found.shape, dtype, 1)
         compare(
-            "avg_pool_backward", laid_out(g, layout), shape, kernel, stride, padding, *options, rtol=1e-6, atol=1e-5, same_strides=False
+            "avg_pool_backward",
+            laid_out(g, layout),
+            shape,
+            kernel,
+            stride,
+            padding,
+            *options,
+            rtol=1e-6,
+            atol=1e-5,
+            same_strides=False,
         )
 
 
@@ -80,7 +98,11 @@ def test_average(compare, case, options, layout):
 @pytest.mark.parametrize(
     ("shape", "sizes"),
     [
-        ((2, 5, 7, 8), (1, 1)), ((2, 19, 7, 8), (3, 5)), ((1, 3, 200, 100), (1, 1)), ((2, 3, 11), (4,)), ((1, 2, 3, 4, 5), (2, 2, 9)),
+        ((2, 5, 7, 8), (1, 1)),
+        ((2, 19, 7, 8), (3, 5)),
+        ((1, 3, 200, 100), (1, 1)),
+        ((2, 3, 11), (4,)),
+        ((1, 2, 3, 4, 5), (2, 2, 9)),
         ((2, 512, 2, 2), (1, 1)),
     ],
     ids=str,

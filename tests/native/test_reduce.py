@@ -9,9 +9,12 @@ from rushlight.backends.hidden import HiddenArray
 
 # Shape and reduced dimensions: rows, columns, middles, both ends (bias gradients), short runs between, one element, all.
 CASES = [
-    ((), ()), ((1,), (0,)), ((2,), (0,)), ((37,), (0,)), ((5000,), (0,)), ((300001,), (0,)), ((4, 7), (0,)), ((4, 7), (1,)), ((4, 7), (0, 1)), ((1000, 3), (0,)),
-    ((70000, 5), (0,)), ((6, 700), (0,)), ((6, 700), (1,)), ((3, 90, 5), (1,)), ((3, 5, 90), (0, 2)), ((9, 40, 2, 2), (0, 2, 3)), ((2, 3, 40, 50), (0, 2, 3)),
-    ((200, 30, 5, 5), (0, 2, 3)), ((3, 4, 5, 6), (1, 3)), ((3, 4, 5, 6), (0, 2)), ((3, 1, 5, 1), (1, 2)), ((4, 1100), (0,)), ((2, 600, 130), (1,)), ((3, 200, 600), (0, 1)),
+    ((), ()), ((1,), (0,)), ((2,), (0,)), ((37,), (0,)), ((5000,), (0,)), ((300001,), (0,)), ((4, 7), (0,)), ((4, 7), (1,)),
+    ((4, 7), (0, 1)), ((1000, 3), (0,)),
+    ((70000, 5), (0,)), ((6, 700), (0,)), ((6, 700), (1,)), ((3, 90, 5), (1,)), ((3, 5, 90), (0, 2)),
+    ((9, 40, 2, 2), (0, 2, 3)), ((2, 3, 40, 50), (0, 2, 3)),
+    ((200, 30, 5, 5), (0, 2, 3)), ((3, 4, 5, 6), (1, 3)), ((3, 4, 5, 6), (0, 2)), ((3, 1, 5, 1), (1, 2)), ((4, 1100), (0,)),
+    ((2, 600, 130), (1,)), ((3, 200, 600), (0, 1)),
 ]  # fmt: skip
 FLOATS = ["sum", "mean", "nansum", "amax", "amin", "prod", "var", "std"]
 
@@ -59,7 +62,8 @@ def test_floats(compare, name, shape, dims, dtype, keepdim):
 def test_layouts(compare, name, dims):
     x = numbers(6, 20, 9, 7)
     last = channels_last(x)
-    views = [last, HiddenArray(last), x.transpose(2, 0, 3, 1), x[::-1], numbers(6, 20, 9, 14)[..., ::2], numbers(6, 20, 18, 7)[:, :, ::2], x[:, :, :, ::-1],
+    views = [last, HiddenArray(last), x.transpose(2, 0, 3, 1), x[::-1], numbers(6, 20, 9, 14)[..., ::2],
+    numbers(6, 20, 18, 7)[:, :, ::2], x[:, :, :, ::-1],
              np.broadcast_to(numbers(20, 1, 1), x.shape), np.broadcast_to(np.float32(2), x.shape)]  # fmt: skip
     for view in views:
         args = (view, dims, 1, True) if name == "var" else (view, dims, True)
@@ -107,7 +111,11 @@ def test_special_values(compare):
     compare("sum", zeros[:, :1], (1,))
 
 
-@pytest.mark.parametrize(("shape", "dims"), [((1 << 20,), (0,)), ((1 << 16, 16), (0,)), ((16, 1 << 16), (1,)), ((64, 8, 1000), (0, 2))], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((1 << 20,), (0,)), ((1 << 16, 16), (0,)), ((16, 1 << 16), (1,)), ((64, 8, 1000), (0, 2))],
+    ids=str,
+)
 def test_sums_are_accurate(native, shape, dims):
     x = np.asarray(np.random.default_rng(3).random(shape), np.float32)
     exact = x.astype(np.float64).sum(dims)

@@ -8,7 +8,8 @@ import pytest
 from rushlight.backends.hidden import HiddenArray
 
 CASES = [
-    ((1,), 0), ((7,), 0), ((1000,), 0), ((140001,), 0), ((3, 40), 1), ((3, 40), 0), ((2, 140000), 1), ((5, 6, 300), 1), ((4, 3, 2), 1), ((300, 90), 0), ((300, 90), 1),
+    ((1,), 0), ((7,), 0), ((1000,), 0), ((140001,), 0), ((3, 40), 1), ((3, 40), 0), ((2, 140000), 1), ((5, 6, 300), 1),
+    ((4, 3, 2), 1), ((300, 90), 0), ((300, 90), 1),
     ((2, 1, 3), 1),
 ]  # fmt: skip
 
@@ -26,10 +27,20 @@ def views(x):
 @pytest.mark.parametrize(("shape", "dim"), CASES, ids=str)
 def test_running(compare, shape, dim, dtype):
     x = numbers(*shape, dtype=dtype)
-    exact = {} if dtype == np.int64 else {"rtol": 2e-7 if dtype == np.float32 else 1e-12, "atol": 1e-6 if dtype == np.float32 else 1e-10}
+    exact = (
+        {}
+        if dtype == np.int64
+        else {"rtol": 2e-7 if dtype == np.float32 else 1e-12, "atol": 1e-6 if dtype == np.float32 else 1e-10}
+    )
     compare("cumsum", x, dim, same_strides=False, **exact)
     factors = x if dtype == np.int64 else np.asarray(1 + x / 1e4, dtype)
-    compare("cumprod", factors, dim, same_strides=False, **({} if dtype == np.int64 else {"rtol": 2e-7 if dtype == np.float32 else 1e-11}))
+    compare(
+        "cumprod",
+        factors,
+        dim,
+        same_strides=False,
+        **({} if dtype == np.int64 else {"rtol": 2e-7 if dtype == np.float32 else 1e-11}),
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])

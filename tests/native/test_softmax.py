@@ -9,7 +9,8 @@ from rushlight.backends.hidden import HiddenArray
 
 # Shape and dimension: rows and columns, tails, one element, one thread and several, blocks of 2048 terms.
 CASES = [
-    ((), 0), ((1,), 0), ((10,), 0), ((32, 10), 1), ((32, 10), 0), ((7, 16), 1), ((5, 17), 1), ((3, 64), 1), ((4, 1000), 1), ((3, 5000), 1), ((6, 3, 65), 1),
+    ((), 0), ((1,), 0), ((10,), 0), ((32, 10), 1), ((32, 10), 0), ((7, 16), 1), ((5, 17), 1), ((3, 64), 1), ((4, 1000), 1),
+    ((3, 5000), 1), ((6, 3, 65), 1),
     ((2, 21, 9, 13), 1), ((2, 300, 70), 1), ((2, 3, 4, 5), 0), ((2, 1, 4), 1), ((0, 4), 1), ((4, 0), 1), ((200, 130), 0),
 ]  # fmt: skip
 FORWARD = ["softmax", "log_softmax"]
@@ -62,7 +63,13 @@ def test_layouts(compare, dim):
         compare(name, x.transpose(2, 0, 3, 1), dim, **tolerance(np.float32))
     for name in BACKWARD:
         y = likelihoods(name, x, dim)
-        for cotangent in (g, channels_last(g), HiddenArray(channels_last(g)), np.broadcast_to(np.float32(1), g.shape), g[::-1]):
+        for cotangent in (
+            g,
+            channels_last(g),
+            HiddenArray(channels_last(g)),
+            np.broadcast_to(np.float32(1), g.shape),
+            g[::-1],
+        ):
             for result in (y, HiddenArray(channels_last(y))):
                 compare(name, cotangent, result, dim, same_strides=False, **tolerance(np.float32))
 
@@ -80,7 +87,8 @@ def test_special_values(compare):
 @pytest.mark.parametrize("keepdim", [False, True])
 @pytest.mark.parametrize(
     ("shape", "dims", "served"),
-    [((5,), (0,), True), ((7, 30), (1,), True), ((3, 4, 5000), (2,), True), ((3, 4, 50), (1, 2), True), ((3, 4, 5), (1,), False), ((0, 4), (1,), False), ((4,), (), False)],
+    [((5,), (0,), True), ((7, 30), (1,), True), ((3, 4, 5000), (2,), True), ((3, 4, 50), (1, 2), True),
+    ((3, 4, 5), (1,), False), ((0, 4), (1,), False), ((4,), (), False)],
     ids=str,
 )  # fmt: skip
 def test_logsumexp(compare, shape, dims, served, keepdim):
@@ -130,4 +138,13 @@ def test_bad_targets_go_to_the_reference(native):
 
 
 def test_uint8_targets(compare):
-    compare("cross_entropy", numbers(3, 4), np.array([0, 1, 3], np.uint8), None, -100, "mean", served=False, **tolerance(np.float32))
+    compare(
+        "cross_entropy",
+        numbers(3, 4),
+        np.array([0, 1, 3], np.uint8),
+        None,
+        -100,
+        "mean",
+        served=False,
+        **tolerance(np.float32),
+    )

@@ -466,6 +466,10 @@ EXCLUDED = {
         requires_grad_ retain_grad data_ptr untyped_storage share_memory_ pin_memory cuda numpy resize_as_""".split(), ELSEWHERE,
     ),
     **dict.fromkeys(
+        """gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell""".split(),
+        "take a list of weights; compared in tests/ops/test_recurrent.py and tests/nn/test_rnn.py",
+    ),
+    **dict.fromkeys(
         """cholesky cholesky_inverse cholesky_solve geqrf lu lu_solve orgqr ormqr qr svd triangular_solve""".split(),
         "torch's former names for torch.linalg; compared in tests/ops/test_linalg.py",
     ),

@@ -27,7 +27,7 @@ def subsequent_mask(size):
 print(subsequent_mask(4))
 q, k, v = torch.randn(3, 2, 4, 8).unbind(0)
 out, weights = attention(q, k, v, subsequent_mask(4))
-print(out.shape, weights[0], weights.sum(-1))
+print(out.shape, weights[0], (weights.sum(-1) - 1).abs().max() < 1e-6)
 print(torch.allclose(out, F.scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-6))
 
 

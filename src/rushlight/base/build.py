@@ -15,7 +15,7 @@ from typing import Final
 
 from rushlight.base.env import setting
 
-PACKAGE: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = Path(__file__).parent.parent
 # What tools/build_engine.py leaves beside the compiled modules: a line for each, its name and the hash of its source.
 MANIFEST: Final = "_engine.txt"
 

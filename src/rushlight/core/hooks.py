@@ -6,6 +6,8 @@ import itertools
 import weakref
 from typing import Any, Final
 
+from rushlight.base.compiled import mypyc_attr
+
 
 class HookDict(dict[int, Any]):
     """Hooks in the order of registration; a dict that can be weakly referenced."""
@@ -19,6 +21,7 @@ class HookDict(dict[int, Any]):
         return handle
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HookHandle:
     """Returned by every `register_..._hook`; `remove()` takes the hook away. Also a context manager."""
 

@@ -7,12 +7,13 @@ every other view of that base the next time its history is looked at.
 
 from __future__ import annotations
 
-import os.path
+import os
 import sys
 from types import FrameType
 from typing import Any, Final, cast
 
 from rushlight.backends.registry import kernels_for
+from rushlight.base.build import PACKAGE
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
 from rushlight.core.modes import STATE, Override, local
@@ -33,7 +34,7 @@ from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, alias_array, wrap
 from rushlight.core.thread_local import SLOW
 
-_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_PACKAGE: Final = str(PACKAGE) + os.sep
 
 
 def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, ...] = ()) -> Any:

@@ -86,7 +86,7 @@ class TensorBase:
     def nelement(self) -> int:
         return prod(self._shape)
 
-    def size(self, dim: int | None = None) -> Any:
+    def size(self, dim: Any = None) -> Any:
         """The shape, or the size of one dimension."""
         if dim is None:
             return Size(self._shape)
@@ -160,12 +160,12 @@ class TensorBase:
         return bool(view.base._requires_grad) and self._dtype.category >= FLOATING
 
     @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
+    def requires_grad(self, value: Any) -> None:
         if not isinstance(value, bool):
             raise RuntimeError(f"requires_grad must be a bool, got {type(value).__name__}")
         self.requires_grad_(value)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Any:
+    def requires_grad_(self, requires_grad: Any = True) -> Any:
         """Start (or, on a leaf, stop) recording operations on this tensor, in place. Returns the tensor.
 
         Raises `RuntimeError` for an integer or bool tensor, for False on a tensor that was computed, and for a tensor

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from rushlight.base.compiled import mypyc_attr
 from rushlight.core.primitive import Primitive, apply1, apply2
 from rushlight.ops.common import Unary
 from rushlight.ops.shape import cat
@@ -18,6 +19,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 NORMAL_SCALE = 1 / math.sqrt(2 * math.pi)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Backward(Primitive):
     """A gradient kernel `k.<name>(g, x, *constants)`, linear in g. `slope_change` is the second derivative in x."""
 

@@ -11,8 +11,10 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.modes import local
 from rushlight.core.primitive import PLAIN, Primitive, apply2, apply_multi, applyn
+from rushlight.core.tensor import make_alias
 from rushlight.ops.nll_loss import NllLoss, NllLossGrad, check_classes, nll_loss
-from rushlight.ops.softmax import LogSoftmaxGrad, log_softmax
+from rushlight.ops.softmax import log_softmax
+from rushlight.ops.softmax_rules import LogSoftmaxGrad
 
 __all__: list[str] = []
 
@@ -33,7 +35,7 @@ class CrossEntropy(Primitive):
         return k.cross_entropy(arrays[0], arrays[1], weight, self.loss.ignore_index, self.loss.reduction)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (output[2], output[1].detach(), *inputs[1:])
+        return (output[2], make_alias(output[1]), *inputs[1:])
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         logp, total, *rest = saved

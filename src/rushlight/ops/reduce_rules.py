@@ -87,6 +87,7 @@ class SumAll(Sum):
         return type(self).public, tensors, {} if self.dtype is None else {"dtype": self.dtype}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Mean(TypedReduction):
     """The arithmetic mean over some dimensions."""
 
