@@ -16,6 +16,8 @@ namespace {
 
 constexpr int64_t serial_terms = 8 << 10;  // exponentials below which waking another thread does not pay
 constexpr int wide = 4;                    // vectors of columns that are taken through the passes together
+constexpr int64_t tile_elements = 32 << 10;   // of a tile of columns in scratch memory
+constexpr int64_t direct_elements = 4 << 10;  // columns of smaller arrays stay where they are
 
 template <class T>
 constexpr T infinity = std::numeric_limits<T>::infinity();
@@ -84,23 +86,6 @@ Columns<T, V> column_sums(int64_t n, Term&& term) {
     for (int k = 0; k < V; k++) total.v[k] += part.v[k];
   }
   return total;
-}
-
-// Runs work(first element, columns that count, V) for every strip of columns.
-template <class T, class Work>
-void over_strips(const Along& a, Work&& work) {
-  constexpr int64_t L = lanes<T>, width = wide * L;
-  const int64_t strips = (a.inner + width - 1) / width;
-  share(a.outer * strips, a.n * std::min(width, a.inner), [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t from = unit % strips * width, first = unit / strips * a.n * a.inner + from, count = std::min(width, a.inner - from);
-      if (count == width) {
-        work(first, L, std::integral_constant<int, wide>());
-        continue;
-      }
-      for (int64_t j = 0; j < count; j += L) work(first + j, std::min(L, count - j), std::integral_constant<int, 1>());
-    }
-  });
 }
 
 template <class T, class Work>
@@ -210,105 +195,123 @@ void short_log_softmax_row(T* y, const T* x, int64_t n) {
 
 // ---- columns ----
 //
-// A strip of columns is copied into scratch memory as it is read first: rows of the array may lie at distances that share
-// few lines of a cache.
+// x and y may be the same memory; rows of a strip are `pitch` elements apart.
 
 template <class T, int V>
-T* strip_memory(int64_t n) {
-  return scratch<T>(0, n * V * lanes<T>);
-}
-
-// Copies the strip and finds the largest number of each column.
-template <class T, int V>
-Columns<T, V> copied_max(T* held, const T* x, int64_t n, int64_t inner, int64_t some) {
-  using C = Columns<T, V>;
-  constexpr int64_t pitch = V * lanes<T>;
-  C best;
-  for (Vec<T>& b : best.v) b = splat(-infinity<T>);
-  for (int64_t i = 0; i < n; i++) {
-    const C row = C::load(x + i * inner, some);
+Columns<T, V> column_max(const T* x, int64_t n, int64_t pitch, int64_t some) {
+  Columns<T, V> best = Columns<T, V>::load(x, some);
+  for (int64_t i = 1; i < n; i++) {
+    const Columns<T, V> row = Columns<T, V>::load(x + i * pitch, some);
     best.each([&](Vec<T>& b, int k) { b = max(row.v[k], b); });
-    row.store(held + i * pitch, lanes<T>);
   }
   return best;
 }
 
-template <class T, int V>
-void softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t some) {
-  using C = Columns<T, V>;
-  constexpr int64_t pitch = V * lanes<T>;
-  T* held = strip_memory<T, V>(n);
-  const C top = copied_max<T, V>(held, x, n, inner, some);
-  C inverse = column_sums<T, V>(n, [&](int64_t i) {
-    C e = C::load(held + i * pitch, lanes<T>);
-    e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
-    e.store(held + i * pitch, lanes<T>);
-    return e;
-  });
-  inverse.each([](Vec<T>& v, int) { v = T(1) / v; });
-  for (int64_t i = 0; i < n; i++) {
-    C e = C::load(held + i * pitch, lanes<T>);
-    e.each([&](Vec<T>& v, int k) { v *= inverse.v[k]; });
-    e.store(y + i * inner, some);
+struct SoftmaxColumns {
+  template <class T, int V>
+  static void run(T* y, const T* x, const T*, int64_t n, int64_t pitch, int64_t some) {
+    using C = Columns<T, V>;
+    const C top = column_max<T, V>(x, n, pitch, some);
+    C inverse = column_sums<T, V>(n, [&](int64_t i) {
+      C e = C::load(x + i * pitch, some);
+      e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
+      e.store(y + i * pitch, some);
+      return e;
+    });
+    inverse.each([](Vec<T>& v, int) { v = T(1) / v; });
+    for (int64_t i = 0; i < n; i++) {
+      C e = C::load(y + i * pitch, some);
+      e.each([&](Vec<T>& v, int k) { v *= inverse.v[k]; });
+      e.store(y + i * pitch, some);
+    }
   }
+};
+
+struct LogSoftmaxColumns {
+  template <class T, int V>
+  static void run(T* y, const T* x, const T*, int64_t n, int64_t pitch, int64_t some) {
+    using C = Columns<T, V>;
+    const C top = column_max<T, V>(x, n, pitch, some);
+    C rest = column_sums<T, V>(n, [&](int64_t i) {
+      C e = C::load(x + i * pitch, some);
+      e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
+      return e;
+    });
+    rest.each([](Vec<T>& v, int) { v = log(v); });
+    for (int64_t i = 0; i < n; i++) {
+      C out = C::load(x + i * pitch, some);
+      out.each([&](Vec<T>& v, int k) { v = v - top.v[k] - rest.v[k]; });
+      out.store(y + i * pitch, some);
+    }
+  }
+};
+
+struct SoftmaxBackwardColumns {
+  template <class T, int V>
+  static void run(T* gx, const T* g, const T* y, int64_t n, int64_t pitch, int64_t some) {
+    using C = Columns<T, V>;
+    const C along = column_sums<T, V>(n, [&](int64_t i) {
+      C terms = C::load(g + i * pitch, some);
+      const C result = C::load(y + i * pitch, some);
+      terms.each([&](Vec<T>& v, int k) { v *= result.v[k]; });
+      return terms;
+    });
+    for (int64_t i = 0; i < n; i++) {
+      C out = C::load(g + i * pitch, some);
+      const C result = C::load(y + i * pitch, some);
+      out.each([&](Vec<T>& v, int k) { v = result.v[k] * (v - along.v[k]); });
+      out.store(gx + i * pitch, some);
+    }
+  }
+};
+
+struct LogSoftmaxBackwardColumns {
+  template <class T, int V>
+  static void run(T* gx, const T* g, const T* y, int64_t n, int64_t pitch, int64_t some) {
+    using C = Columns<T, V>;
+    const C total = column_sums<T, V>(n, [&](int64_t i) { return C::load(g + i * pitch, some); });
+    for (int64_t i = 0; i < n; i++) {
+      C out = C::load(g + i * pitch, some);
+      const C result = C::load(y + i * pitch, some);
+      out.each([&](Vec<T>& v, int k) { v = v - exp(result.v[k]) * total.v[k]; });
+      out.store(gx + i * pitch, some);
+    }
+  }
+};
+
+// Runs Op on all columns: to = Op(a[, b]), each [n, width] with `pitch` elements from row to row.
+template <class Op, class T>
+void over_strips(T* to, const T* a, const T* b, int64_t n, int64_t pitch, int64_t width) {
+  constexpr int64_t L = lanes<T>;
+  int64_t j = 0;
+  auto strip = [&](auto v, int64_t some) { Op::template run<T, v()>(to + j, a + j, b ? b + j : nullptr, n, pitch, some); };
+  for (; j + wide * L <= width; j += wide * L) strip(std::integral_constant<int, wide>(), L);
+  for (; j < width; j += L) strip(std::integral_constant<int, 1>(), std::min(L, width - j));
 }
 
-template <class T, int V>
-void log_softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t some) {
-  using C = Columns<T, V>;
-  constexpr int64_t pitch = V * lanes<T>;
-  T* held = strip_memory<T, V>(n);
-  const C top = copied_max<T, V>(held, x, n, inner, some);
-  C rest = column_sums<T, V>(n, [&](int64_t i) {
-    C e = C::load(held + i * pitch, lanes<T>);
-    e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
-    return e;
+// The same for arrays [outer, n, inner]. Tiles of columns are copied to scratch memory and back: their rows lie far apart,
+// often at distances that share few lines of a cache, and longer pieces of rows are what memory likes.
+template <class Op, class T>
+void over_columns(const Along& a, T* to, const T* x, const T* second) {
+  const int64_t width = std::clamp(tile_elements / a.n / 64 * 64, int64_t(64), int64_t(1024)), tiles = (a.inner + width - 1) / width;
+  const int64_t pitch = width + 16;  // not a power of two
+  share(a.outer * tiles, a.n * std::min(width, a.inner), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; unit++) {
+      const int64_t from = unit % tiles * width, some = std::min(width, a.inner - from), at = unit / tiles * a.n * a.inner + from;
+      if (a.n * a.inner <= direct_elements) {
+        over_strips<Op, T>(to + at, x + at, second ? second + at : nullptr, a.n, a.inner, some);
+        continue;
+      }
+      T* first = scratch<T>(0, 2 * a.n * pitch);
+      T* other = second ? first + a.n * pitch : nullptr;
+      for (int64_t i = 0; i < a.n; i++) {
+        std::copy_n(x + at + i * a.inner, some, first + i * pitch);
+        if (second) std::copy_n(second + at + i * a.inner, some, other + i * pitch);
+      }
+      over_strips<Op, T>(first, first, other, a.n, pitch, some);
+      for (int64_t i = 0; i < a.n; i++) std::copy_n(first + i * pitch, some, to + at + i * a.inner);
+    }
   });
-  rest.each([](Vec<T>& v, int) { v = log(v); });
-  for (int64_t i = 0; i < n; i++) {
-    C out = C::load(held + i * pitch, lanes<T>);
-    out.each([&](Vec<T>& v, int k) { v = v - top.v[k] - rest.v[k]; });
-    out.store(y + i * inner, some);
-  }
-}
-
-template <class T, int V>
-void softmax_backward_columns(T* gx, const T* g, const T* y, int64_t n, int64_t inner, int64_t some) {
-  using C = Columns<T, V>;
-  constexpr int64_t pitch = V * lanes<T>;
-  T *held = strip_memory<T, V>(2 * n), *results = held + n * pitch;
-  const C along = column_sums<T, V>(n, [&](int64_t i) {
-    C terms = C::load(g + i * inner, some);
-    const C result = C::load(y + i * inner, some);
-    terms.store(held + i * pitch, lanes<T>);
-    result.store(results + i * pitch, lanes<T>);
-    terms.each([&](Vec<T>& v, int k) { v *= result.v[k]; });
-    return terms;
-  });
-  for (int64_t i = 0; i < n; i++) {
-    C out = C::load(held + i * pitch, lanes<T>);
-    const C result = C::load(results + i * pitch, lanes<T>);
-    out.each([&](Vec<T>& v, int k) { v = result.v[k] * (v - along.v[k]); });
-    out.store(gx + i * inner, some);
-  }
-}
-
-template <class T, int V>
-void log_softmax_backward_columns(T* gx, const T* g, const T* y, int64_t n, int64_t inner, int64_t some) {
-  using C = Columns<T, V>;
-  constexpr int64_t pitch = V * lanes<T>;
-  T* held = strip_memory<T, V>(n);
-  const C total = column_sums<T, V>(n, [&](int64_t i) {
-    const C terms = C::load(g + i * inner, some);
-    terms.store(held + i * pitch, lanes<T>);
-    return terms;
-  });
-  for (int64_t i = 0; i < n; i++) {
-    C out = C::load(held + i * pitch, lanes<T>);
-    const C result = C::load(y + i * inner, some);
-    out.each([&](Vec<T>& v, int k) { v = v - exp(result.v[k]) * total.v[k]; });
-    out.store(gx + i * inner, some);
-  }
 }
 
 // ---- entries ----
@@ -328,7 +331,7 @@ struct Softmax {
   static void run(const Along& a, T* y, const T* x) {
     if (a.inner == 1 && a.n <= lanes<T>) return over_rows<T>(a, [&](int64_t at) { short_softmax_row(y + at, x + at, a.n); });
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { softmax_row(y + at, x + at, a.n); });
-    over_strips<T>(a, [&](int64_t at, int64_t some, auto v) { softmax_columns<T, v()>(y + at, x + at, a.n, a.inner, some); });
+    over_columns<SoftmaxColumns, T>(a, y, x, nullptr);
   }
 };
 struct LogSoftmax {
@@ -336,23 +339,21 @@ struct LogSoftmax {
   static void run(const Along& a, T* y, const T* x) {
     if (a.inner == 1 && a.n <= lanes<T>) return over_rows<T>(a, [&](int64_t at) { short_log_softmax_row(y + at, x + at, a.n); });
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { log_softmax_row(y + at, x + at, a.n); });
-    over_strips<T>(a, [&](int64_t at, int64_t some, auto v) { log_softmax_columns<T, v()>(y + at, x + at, a.n, a.inner, some); });
+    over_columns<LogSoftmaxColumns, T>(a, y, x, nullptr);
   }
 };
 struct SoftmaxBackward {
   template <class T>
   static void run(const Along& a, T* gx, const T* g, const T* y) {
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { softmax_backward_row(gx + at, g + at, y + at, a.n); });
-    over_strips<T>(
-        a, [&](int64_t at, int64_t some, auto v) { softmax_backward_columns<T, v()>(gx + at, g + at, y + at, a.n, a.inner, some); });
+    over_columns<SoftmaxBackwardColumns, T>(a, gx, g, y);
   }
 };
 struct LogSoftmaxBackward {
   template <class T>
   static void run(const Along& a, T* gx, const T* g, const T* y) {
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { log_softmax_backward_row(gx + at, g + at, y + at, a.n); });
-    over_strips<T>(
-        a, [&](int64_t at, int64_t some, auto v) { log_softmax_backward_columns<T, v()>(gx + at, g + at, y + at, a.n, a.inner, some); });
+    over_columns<LogSoftmaxBackwardColumns, T>(a, gx, g, y);
   }
 };
 
