@@ -19,7 +19,7 @@ namespace {
 
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
-constexpr int64_t depth_block = 1024;           // rows of a packed block of B
+constexpr int64_t depth_block = 1024;           // rows of a packed block of B, at most
 constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
@@ -27,7 +27,9 @@ constexpr int64_t turned_columns = 768;         // of C, from which on a column-
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
-inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // columns of a packed block of B
+inline constexpr int64_t block_elements = (1 << 20) / int64_t(sizeof(T));  // of a packed block of B
+template <class T>
+inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // its columns, at least
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -64,7 +66,8 @@ struct Plan {
     // Each k is a cache line of a column-major A, and the next tile of rows should still find it.
     if (g.a_column != 1) depth = std::min<int64_t>(depth, 256);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
-    column_blocks = ceil_div(g.n, pack ? column_block<T> : 2 * column_block<T>);
+    // As many columns as fill the block: rows of C are then written in long pieces.
+    column_blocks = ceil_div(g.n, std::max(column_block<T>, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
     // Chunks of rows are for threads only: each of them packs B once more.
     row_chunks = 1;
     if (2 * g.m * g.n * g.k >= threaded_flops) {
