@@ -19,7 +19,7 @@ namespace {
 
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
-constexpr int64_t depth_block = 1024;           // rows of a packed block of B
+constexpr int64_t depth_block = 1024;           // rows of a packed block of B, at most
 constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
@@ -27,7 +27,9 @@ constexpr int64_t turned_columns = 768;         // of C, from which on a column-
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
-inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // columns of a packed block of B
+inline constexpr int64_t block_elements = (1 << 20) / int64_t(sizeof(T));  // of a packed block of B
+template <class T>
+inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // its columns, at least
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -64,25 +66,26 @@ struct Plan {
     // Each k is a cache line of a column-major A, and the next tile of rows should still find it.
     if (g.a_column != 1) depth = std::min<int64_t>(depth, 256);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
-    column_blocks = ceil_div(g.n, pack ? column_block<T> : 2 * column_block<T>);
+    // As many columns as fill the block: rows of C are then written in long pieces.
+    column_blocks = ceil_div(g.n, std::max(column_block<T>, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
     // Chunks of rows are for threads only: each of them packs B once more.
     row_chunks = 1;
     if (2 * g.m * g.n * g.k >= threaded_flops) {
       const int64_t wanted = ceil_div(4 * int64_t(thread_limit()), column_blocks);
-      if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / 96, 1, wanted);
+      if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / 48, 1, wanted);
     }
   }
 };
 
-// One row of panels of C: the tiles of rows [i, i + rows) over columns [j0, j1), for rows k0.. of B.
+// The tiles of C beside each other in one block of columns, for rows [k0, k0 + depth) of B.
 template <class T>
 struct PanelRow {
   const Gemm<T>& g;
   const Finish<T>& finish;
   int64_t k0, depth;
   int64_t first_vector, vectors, panels;  // the column block, in vectors, and its number of panels
-  int64_t last_row;
-  const T* packed;                        // nullptr: B is read where it lies, except for a partial last vector
+  int64_t last_row;                       // of the chunk
+  const T* packed;                        // nullptr: B is read where it lies, but for a panel with a partial vector
 
   // Asks for panel p's share of the rows of A from `next` on, which the next tile will read.
   void fetch(int64_t next, int64_t p) const {
@@ -94,6 +97,7 @@ struct PanelRow {
     }
   }
 
+  // Rows [i, i + rows); `ragged` is the packed last panel where that alone is packed.
   void run(int64_t i, int64_t rows, const T* ragged) const {
     constexpr int64_t L = lanes<T>;
     Tap<T> tap;
@@ -131,7 +135,8 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, int64_t first_vector,
   const int64_t last = cut(vectors, panels, panels - 1);  // where the last panel starts
   const int64_t last_column = (first_vector + last) * L, last_count = std::min(g.n - last_column, (vectors - last) * L);
   const bool ragged = !plan.pack && last_count % L != 0;
-  T* const buffer = plan.pack ? scratch<T>(panel_slot, plan.depth * vectors * L) : ragged ? scratch<T>(panel_slot, plan.depth * tile_columns<T>) : nullptr;
+  const int64_t packed_columns = plan.pack ? vectors * L : ragged ? tile_columns<T> : 0;
+  T* const buffer = packed_columns ? scratch<T>(panel_slot, plan.depth * packed_columns) : nullptr;
   for (int64_t block = 0; block < plan.depth_blocks; block++) {
     const int64_t k0 = cut(g.k, plan.depth_blocks, block), depth = cut(g.k, plan.depth_blocks, block + 1) - k0;
     if (plan.pack) {
