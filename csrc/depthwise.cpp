@@ -18,8 +18,8 @@
 namespace rushlight::conv {
 namespace {
 
-// Groups of up to this many channels on the summed side are copied.
-constexpr int64_t most_copies = 16;
+// Groups of up to this many channels on the summed side are copied, and up to this many pixels in all copies of an image.
+constexpr int64_t most_copies = 16, most_copied = 512 << 10;
 // Positions that share a load of the weight.
 constexpr int together = 4;
 // Positions of one sum of the weight's gradient, and the most of these sums.
@@ -281,6 +281,8 @@ bool channelwise_suits(const Geometry& shape, Pass pass) {
   if (shape.groups == 1) return false;
   const int64_t per_in = pass == Pass::grad_input ? shape.group_outputs() : shape.group_channels();
   const int64_t per_out = pass == Pass::grad_input ? shape.group_channels() : shape.group_outputs();
+  const int64_t pixels = pass == Pass::grad_input ? shape.out_positions() : shape.in_positions();
+  if (per_in > 1 && pixels * per_in > most_copied) return false;
   return per_in <= most_copies && per_out < lanes<float>;
 }
 
