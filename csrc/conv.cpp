@@ -15,6 +15,8 @@
 namespace rushlight::conv {
 namespace {
 
+// The gradient of a strided convolution is computed for each residue of the stride; more of them are left to the reference.
+constexpr int64_t most_residues = 1 << 16;
 // A channel count up to which the taps of a row are taken together (see Geometry::merged).
 constexpr int64_t few_channels = 8;
 
@@ -198,6 +200,9 @@ PyObject* conv_grad_input(PyObject* const* args) {
   set_spatial(g.shape, spatial, shape.out);
   set_spatial(w.shape, spatial, shape.kernel);
   if (!read_windows(args + 3, spatial, shape) || size[0] != shape.images || w.shape[0] != shape.outputs || w.shape[1] * shape.groups != shape.channels) return decline();
+  int64_t residues = 1;
+  for (int i = 0; i < 3; i++) residues = std::min(most_residues + 1, residues * std::min({shape.stride[i], shape.in[i], most_residues + 1}));
+  if (residues > most_residues) return decline();
   const RowMajor weight(w);
   Owned made(new_channels_last(g.ndim, size, g.type));
   if (!made) return nullptr;

@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "microkernel.h"
 #include "outer.h"
@@ -36,10 +37,10 @@ constexpr int64_t apart = 16;
 // Channels of a chunk, and of one sum within it.
 constexpr int64_t chunk = 64, chain = 16;
 static_assert(chunk % tile_columns<float> == 0);
-// Transformed weights up to this many elements stay in the L2 cache beside a task's tiles.
-constexpr int64_t resident_weight = 1 << 18;
+// Transformed weights up to this many elements are made once and read from a cache by every block of tiles.
+constexpr int64_t resident_weight = 1 << 20;
 // Tiles of a task's block with a small and a large weight, elements of the transforms of a span.
-constexpr int64_t small_block = 36, large_block = 96, span_elements = 6 << 20;
+constexpr int64_t small_block = 36, large_block = 144, span_elements = 6 << 20;
 constexpr int64_t fewest_tiles = 24, fewest_channels = 32;
 
 std::atomic<bool> enabled{true};
@@ -253,35 +254,66 @@ void transform_weight(const Kernel& w, int64_t part, int64_t panel, int64_t widt
     }
 }
 
-// All frequencies of one chunk and panel for `tiles` tiles from `first` on: sums (+)= in * weight.
-void multiply(const Spectra& in, int64_t part, int64_t first, int64_t tiles, const float* weight, int64_t weight_step, int64_t width, const Spectra& out,
-              int64_t out_part) {
+// A tile of c (+)= a * b over the `depth` (at most `chunk`) channels of a chunk. Sums of `chain` terms stay in registers;
+// those of a chunk are added to each other before they join what c holds.
+template <int R, int W>
+void product_tile(const float* const* a, const float* b, int64_t depth, float* const* c, bool accumulate) {
+  V kept[R][W] = {};
+  for (int64_t begin = 0; begin < depth; begin += chain) {
+    const int64_t end = std::min(depth, begin + chain);
+    V sum[R][W];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+      for (int j = 0; j < W; j++) sum[r][j] = V{};
+    for (int64_t k = begin; k < end; k++, b += W * L) {
+      V row[W];
+#pragma GCC unroll 8
+      for (int j = 0; j < W; j++) row[j] = load(b + j * L);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const V factor = splat(a[r][k]);
+#pragma GCC unroll 8
+        for (int j = 0; j < W; j++) sum[r][j] = fma(factor, row[j], sum[r][j]);
+      }
+    }
+    const bool last = end == depth;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+      for (int j = 0; j < W; j++) {
+        V total = kept[r][j] + sum[r][j];
+        if (last && accumulate) total += load(c[r] + j * L);
+        if (last)
+          store(c[r] + j * L, total);
+        else
+          kept[r][j] = total;
+      }
+  }
+}
+
+using ProductTile = void (*)(const float* const*, const float*, int64_t, float* const*, bool);
+
+template <int... I>
+ProductTile product_kernel(int64_t rows, int64_t vectors, std::integer_sequence<int, I...>) {
+  static constexpr ProductTile table[] = {product_tile<I / tile_vectors + 1, I % tile_vectors + 1>...};
+  return table[(rows - 1) * tile_vectors + vectors - 1];
+}
+
+// All frequencies of one chunk and panel for `tiles` tiles from `first` on: out (+)= in * weight.
+void multiply(const Spectra& in, int64_t part, int64_t first, int64_t tiles, const float* weight, int64_t weight_step, int64_t width, const Spectra& out) {
   const int64_t blocks = (tiles + tile_rows - 1) / tile_rows, depth = in.width(part);
-  Finish<float> finish;
-  for (int64_t f = 0; f < frequencies; f++) {
-    Tap<float> tap;
+  for (int64_t f = 0; f < frequencies; f++)
     for (int64_t block = 0; block < blocks; block++) {
       const int64_t begin = tiles * block / blocks, rows = tiles * (block + 1) / blocks - begin;
+      const float* a[tile_rows];
       float* c[tile_rows];
       for (int64_t r = 0; r < rows; r++) {
-        tap.a[r] = in.at(part, f, first + begin + r);
-        c[r] = out.at(0, f, begin + r) + out_part;
+        a[r] = in.at(part, f, first + begin + r);
+        c[r] = out.at(0, f, begin + r);
       }
-      const TileKernel<float> kernel = tile_kernel<float>(rows, width);
-      // A chunk is summed by itself before it joins the others.
-      float own[tile_rows * tile_columns<float>];
-      float* sums[tile_rows];
-      for (int64_t r = 0; r < rows; r++) sums[r] = part > 0 ? own + r * width : c[r];
-      for (int64_t k = 0; k < depth; k += chain) {
-        tap.b = weight + f * weight_step + k * width;
-        finish.accumulate = k > 0;
-        kernel(1, &tap, std::min(chain, depth - k), width, sums, width, finish);
-        for (int64_t r = 0; r < rows; r++) tap.a[r] += chain;
-      }
-      for (int64_t r = 0; r < rows && part > 0; r++)
-        for (int64_t j = 0; j < width; j += L) store(c[r] + j, load(c[r] + j) + load(own + r * width + j));
+      product_kernel(rows, width / L, std::make_integer_sequence<int, tile_rows * tile_vectors>())(a, weight + f * weight_step, depth, c, part > 0);
     }
-  }
 }
 
 // Blocks of nearly equal size, at most `most` tiles.
@@ -322,7 +354,7 @@ void convolve_resident(const Grid& grid, const Maps<const float>& x, const Kerne
     for (int64_t panel = 0; panel < panels; panel++) {
       const int64_t start = panel * tile_columns<float>, columns = panel_columns(grid.columns, panel);
       for (int64_t part = 0; part < parts; part++)
-        multiply(in, part, 0, count, weights + (part * panels + panel) * piece, step, panel_width<float>(columns), out, 0);
+        multiply(in, part, 0, count, weights + (part * panels + panel) * piece, step, panel_width<float>(columns), out);
       for (int64_t i = 0; i < count; i++) transform_output(grid, out, i, start, start + columns, first + i, bias, y);
     }
   });
@@ -349,7 +381,7 @@ void convolve_streaming(const Grid& grid, const Maps<const float>& x, const Kern
       const Spectra out{weight + frequencies * step, out_step, tile_columns<float>};
       for (int64_t part = 0; part < parts; part++) {
         transform_weight(w, part, panel, width, weight, step);
-        multiply(in, part, begin, here, weight, step, width, out, 0);
+        multiply(in, part, begin, here, weight, step, width, out);
       }
       for (int64_t i = 0; i < here; i++) transform_output(grid, out, i, start, start + columns, first + begin + i, bias, y);
     });

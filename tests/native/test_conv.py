@@ -289,3 +289,11 @@ def test_accuracy_beside_torch(native, name):
     for found, other, exact in zip(ours, (theirs.detach(), their_x.grad, their_w.grad), (y, gx, gw), strict=True):
         error, their_error = (np.sqrt(np.mean((a - exact) ** 2)) for a in (plain(found), other.numpy()))
         assert error <= 3 * their_error
+
+
+def test_a_stride_of_many_residues_is_left_to_the_reference(native):
+    """Each residue of the stride would be a lattice of its own."""
+    w, shape, windows = numbers(1, 1, 2, 2), (1, 1, 302, 302), ((300, 300), (0, 0), (1, 1), 1)
+    declined, g = native.conv_grad_input.declined, numbers(1, 1, 2, 2)
+    close(native.conv_grad_input(g, w, shape, *windows), reference.conv_grad_input(g.astype(np.float64), w.astype(np.float64), shape, *windows))
+    assert native.conv_grad_input.declined == declined + 1
