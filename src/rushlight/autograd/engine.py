@@ -30,8 +30,8 @@ class Arriving:
     __slots__ = ("grads", "owned")
 
     def __init__(self, outputs: int) -> None:
-        self.grads: list[Any] = [None] * outputs
-        self.owned: list[bool] = [False] * outputs
+        self.grads: list[Any] = [None] if outputs == 1 else [None] * outputs
+        self.owned: list[bool] = [False] if outputs == 1 else [False] * outputs
 
     def add(self, nr: int, g: Any, owned: bool) -> None:
         """Add `g` to what has arrived for output `nr`."""
@@ -47,7 +47,7 @@ class Walk:
     """One backward pass."""
 
     __slots__ = (
-        "accumulate", "retain_graph", "create_graph", "captures", "arriving", "ready", "waiting", "wanted", "reached", "current",
+        "accumulate", "retain_graph", "create_graph", "captures", "arriving", "only", "ready", "waiting", "wanted", "reached", "current",
         "checked", "watched", "number",
     )  # fmt: skip
 
@@ -65,6 +65,8 @@ class Walk:
         self.create_graph = create_graph
         self.captures: dict[Edge, Any] = dict.fromkeys(inputs or ()) if not accumulate else {}
         self.arriving: dict[Node, Arriving] = {}
+        # The nodes that may run; a single one, the usual case, waits outside the heap.
+        self.only: Node | None = None
         self.ready: list[tuple[int, int, Node]] = []
         self.waiting = count_dependencies(roots)
         # With `inputs`: the nodes that must run, and those that are run or looked at.
@@ -89,21 +91,37 @@ class Walk:
         node, nr = edge
         box = self.arriving.get(node)
         if box is None:
-            box = self.arriving[node] = Arriving(node.outputs())
+            box = self.arriving[node] = Arriving(1 if node.metas is None else len(node.metas))
         box.add(nr, g, owned)
 
     def enqueue(self, node: Node) -> None:
         """Let `node` run: leaves first, then the latest recorded."""
+        if self.only is None and not self.ready:
+            self.only = node
+            return
+        if self.only is not None:
+            self.push(self.only)
+            self.only = None
+        self.push(node)
+
+    def push(self, node: Node) -> None:
+        """Put `node` among several ready ones."""
         rank = 0 if isinstance(node, AccumulateGrad) else 1
         heapq.heappush(self.ready, (rank, -node.sequence, node))
 
     def run(self) -> None:
         """Run every ready node until none is left."""
         ready, arriving = self.ready, self.arriving
-        while ready:
-            node = self.current = heapq.heappop(ready)[2]
+        while True:
+            if self.only is not None:
+                node, self.only = self.only, None
+            elif ready:
+                node = heapq.heappop(ready)[2]
+            else:
+                return
+            self.current = node
             box = arriving.pop(node, None)
-            self.visit(node, Arriving(node.outputs()) if box is None else box)
+            self.visit(node, Arriving(1 if node.metas is None else len(node.metas)) if box is None else box)
 
     def visit(self, node: Node, box: Arriving) -> None:
         """Run hooks, captures and the node itself; send the results on."""
@@ -187,11 +205,12 @@ def count_dependencies(roots: Sequence[Edge]) -> dict[Node, int]:
             if edge is None:
                 continue
             target = edge[0]
-            if target in counts:
-                counts[target] += 1
-            else:
+            known = counts.get(target)
+            if known is None:
                 counts[target] = 1
                 stack.append(target)
+            else:
+                counts[target] = known + 1
     return counts
 
 

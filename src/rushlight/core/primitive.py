@@ -42,8 +42,18 @@ class Kind:
         self.outputs: int = operation.outputs
         self.differentiable: bool = operation.differentiable
         self.elementwise: bool = operation.elementwise
-        name = operation.node_name or "".join(part.capitalize() for part in operation.name.split("_")) + "Backward0"
-        self.node_class: Any = node_class(name)
+        self.node_class: Any = node_class(node_name(operation))
+
+
+def node_name(operation: Any) -> str:
+    """The name of an operation's nodes: its `node_name`, or made of its `name`, whichever was given in the more derived class."""
+    for cls in operation.__mro__:
+        own = cls.__dict__
+        if own.get("node_name"):
+            return str(own["node_name"])
+        if own.get("name"):
+            return "".join([part.capitalize() for part in own["name"].split("_")]) + "Backward0"
+    return "Backward0"
 
 
 class KindOf:
