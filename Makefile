@@ -24,7 +24,7 @@ PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 FAST_TESTS = $(wildcard tests/test_layers.py tests/test_import_budget.py tests/base tests/core)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench venv python clean distclean
+.PHONY: help demo test check build bench venv python clean distclean
 
 help: ## list the targets
 	@echo "rushlight: a miniature torch. Targets:"
@@ -44,8 +44,12 @@ check: python ## ruff, mypy, the layer test and the fast tests: under a minute
 	"$(VENV_PYTHON)" -m mypy
 	$(PYTEST) -q -m "not slow" $(FAST_TESTS) $(ARGS)
 
-bench: python ## measure rushlight (and torch, where it is installed)
+build: python ## compile the kernels and the engine into src/ (needs a C++ compiler; only what changed is compiled again)
 	@$(SETUP) --extras dev
+	"$(VENV_PYTHON)" tools/build_kernels.py
+	"$(VENV_PYTHON)" tools/build_engine.py --inplace
+
+bench: build ## measure rushlight, compiled (and torch, where it is installed)
 	@"$(VENV_PYTHON)" -m benchmarks $(ARGS)
 
 venv: python ## make the environment with everything the tests need
@@ -57,7 +61,9 @@ python:
 		echo "Install one (https://www.python.org/downloads/), or name yours: make PYTHON=/path/to/python3.12 ..."; \
 		exit 1; } >&2
 
-clean: ## remove caches and build products
+clean: ## remove caches, build products and compiled modules
+	-$(PYTHON) tools/build_kernels.py --clean
+	-$(PYTHON) tools/build_engine.py --clean
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -14,6 +14,8 @@
 namespace rushlight {
 namespace {
 
+constexpr int64_t short_row = 16, tile_rows = 64;  // rows shorter than this are turned into columns, so many at a time
+
 template <class T, bool largest>
 struct Search {
   using V = Vec<T>;
@@ -81,10 +83,10 @@ struct Search {
       best = better ? v : best;
       at = better ? splat(Place(i)) : at;
     }
-    for (int64_t j = 0; j < some; j++) {
-      if (value) value[j] = best[j];
-      place[j] = at[j];
-    }
+    Place places[lanes<T>];
+    store(places, at);
+    if (value) some == lanes<T> ? store(value, best) : store_part(value, best, some);
+    for (int64_t j = 0; j < some; j++) place[j] = places[j];
   }
 };
 
@@ -103,6 +105,21 @@ void search(const T* x, int64_t outer, int64_t n, int64_t inner, T* values, int6
     };
     if (outer * n * inner <= serial_elements) return strip(0, outer * strips);
     return parallel_range(outer * strips, std::max<int64_t>(1, serial_elements / (n * L)), strip);
+  }
+  if (n < short_row && outer >= tile_rows) {
+    // Turned into columns, a tile at a time.
+    auto tiles = [&](int64_t begin, int64_t end) {
+      T tile[short_row * tile_rows];
+      for (int64_t first = begin; first < end; first += tile_rows) {
+        const int64_t rows = std::min(tile_rows, end - first);
+        for (int64_t i = 0; i < rows; i++)
+          for (int64_t k = 0; k < n; k++) tile[k * tile_rows + i] = x[(first + i) * n + k];
+        for (int64_t i = 0; i < rows; i += L)
+          S::columns(tile + i, n, tile_rows, std::min(L, rows - i), values ? values + first + i : nullptr, places + first + i);
+      }
+    };
+    if (outer * n <= serial_elements) return tiles(0, outer);
+    return parallel_range(outer, serial_elements, tiles);
   }
   if (n >= 2 * block_elements) {
     const int64_t pieces = (n + block_elements - 1) / block_elements;

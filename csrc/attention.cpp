@@ -136,17 +136,17 @@ void run(const Problem& problem, int64_t tasks, F&& body) {
   for (int64_t task = 0; task < tasks; task++) body(task);
 }
 
-// C = finish(A B): A [rows, depth] with rows `a_stride` apart, B a panel [depth, columns], C's rows `c_stride` apart.
-void product(const float* a, int64_t a_stride, int64_t rows, const float* b, int64_t b_stride, int64_t columns, int64_t depth, float* c,
-             int64_t c_stride, const Finish<float>& finish) {
+// C = finish(A B): A [rows, depth] with strides `a_row` and `a_step`, B a panel [depth, columns], C's rows `c_stride` apart.
+void product(const float* a, int64_t a_row, int64_t a_step, int64_t rows, const float* b, int64_t b_stride, int64_t columns, int64_t depth,
+             float* c, int64_t c_stride, const Finish<float>& finish) {
   for (int64_t j = 0; j < columns; j += tile_columns<float>) {
     const int64_t wide = std::min(columns - j, tile_columns<float>);
     for (int64_t i = 0; i < rows; i += tile_rows) {
       const int64_t high = std::min<int64_t>(rows - i, tile_rows);
-      Tap<float> tap{b + j, {}};
+      Tap<float> tap{b + j, {}, a_step};
       float* to[tile_rows];
       for (int64_t r = 0; r < high; r++) {
-        tap.a[r] = a + (i + r) * a_stride;
+        tap.a[r] = a + (i + r) * a_row;
         to[r] = c + (i + r) * c_stride + j;
       }
       tile_kernel<float>(high, wide)(1, &tap, depth, b_stride, to, wide, finish);
@@ -154,15 +154,19 @@ void product(const float* a, int64_t a_stride, int64_t rows, const float* b, int
   }
 }
 
-// A matrix as the right operand of `product`: as it lies where its columns fill whole vectors, packed otherwise.
+// A matrix whose rows are read again and again: where it lies if they are dense and fill whole vectors, else copied so. (Rows
+// far apart, above all by powers of two, push one another out of the cache.)
 struct Panel {
   const float* data;
   int64_t stride;
 
   Panel(const float* matrix, int64_t row, int64_t rows, int64_t columns, float* room) {
-    data = columns % L ? room : matrix;
-    stride = columns % L ? panel_width<float>(columns) : row;
-    if (columns % L) pack_panel(matrix, row, 1, rows, columns, room);
+    stride = panel_width<float>(columns);
+    data = row == stride && columns == stride ? matrix : room;
+    for (int64_t i = 0; data == room && i < rows; i++) {
+      std::copy(matrix + i * row, matrix + i * row + columns, room + i * stride);
+      std::fill(room + i * stride + columns, room + (i + 1) * stride, 0.0f);
+    }
   }
 };
 
@@ -206,17 +210,24 @@ void mask_scores(const Problem& problem, const Block& block, float* scores, floa
     }
 }
 
-// The queries of a block, scaled and turned: a panel [size, queries].
+// The rows of a block's queries, or of what is like them, as columns: a panel [size, queries].
+void turn(const float* matrix, int64_t stride, int64_t queries, int64_t size, float* turned) {
+  const int64_t width = panel_width<float>(queries);
+  transpose_into(matrix, stride, queries, size, turned, width);
+  for (int64_t r = 0; r < size; r++) std::fill(turned + r * width + queries, turned + (r + 1) * width, 0.0f);
+}
+
+// The same of the queries themselves, scaled.
 void turn_queries(const Problem& problem, const Block& block, float* turned) {
   const int64_t stride = problem.q.stride[2];
-  pack_panel(problem.q.at(block.n, block.h) + block.query * stride, 1, stride, problem.size, block.queries, turned);
+  turn(problem.q.at(block.n, block.h) + block.query * stride, stride, block.queries, problem.size, turned);
   for (int64_t i = 0; i < problem.size * block.width(); i += L) store(turned + i, load(turned + i) * problem.scale);
 }
 
 // scores[key][query] = mask + scale * q k'.
 void block_scores(const Problem& problem, const Block& block, const float* turned, float* scores, float* room) {
   const float* const keys = problem.k.at(block.n, block.h / problem.shared) + block.key * problem.k.stride[2];
-  product(keys, problem.k.stride[2], block.keys, turned, block.width(), block.width(), problem.size, scores, block_queries, {});
+  product(keys, problem.k.stride[2], 1, block.keys, turned, block.width(), block.width(), problem.size, scores, block_queries, {});
   mask_scores(problem, block, scores, room);
 }
 
@@ -256,36 +267,32 @@ void soften(const Block& block, float* scores, float* top, float* total, float* 
   }
 }
 
-// The values of one head, turned block by block: [value_size, block_keys] each.
-void turn_values(const Problem& problem, int64_t n, int64_t group, float* turned) {
-  for (int64_t key = 0; key < problem.keys; key += block_keys) {
-    const int64_t count = std::min(block_keys, problem.keys - key);
-    transpose_into(problem.v.at(n, group) + key * problem.v.stride[2], problem.v.stride[2], count, problem.value_size,
-                   turned + key * problem.value_size, block_keys);
-  }
+int64_t forward_room(const Problem& problem) {
+  return block_queries * (problem.size + problem.value_size + 3 * block_keys + 2) + block_keys * panel_width<float>(problem.value_size);
 }
 
-int64_t forward_room(const Problem& problem) { return block_queries * (problem.size + problem.value_size + 3 * block_keys + 2); }
-
-// The result and the log-sum-exp of a block of queries. `turned_values`: those of its head.
-void forward_block(const Problem& problem, Block block, const float* turned_values, const Matrices& out, float* logsumexp, float* room) {
+// The result and the log-sum-exp of a block of queries.
+void forward_block(const Problem& problem, Block block, const Matrices& out, float* logsumexp, float* room) {
   float* const turned = room;
   float* const sums = turned + problem.size * block_queries;
   float* const scores = sums + problem.value_size * block_queries;
   float* const top = scores + block_keys * block_queries;
   float* const total = top + block_queries;
   float* const mask_room = total + block_queries;
+  float* const value_room = mask_room + 2 * block_keys * block_queries;
   std::memset(sums, 0, size_t(problem.value_size * block_queries) * sizeof(float));
   std::fill(top, top + block_queries, -infinity);
   std::fill(total, total + block_queries, 0.0f);
   turn_queries(problem, block, turned);
+  const float* const values = problem.v.at(block.n, block.h / problem.shared);
   const int64_t seen = keys_seen(problem, block.query, block.queries);
   for (block.key = 0; block.key < seen; block.key += block_keys) {
     block.keys = std::min(block_keys, seen - block.key);
     block_scores(problem, block, turned, scores, mask_room);
     soften(block, scores, top, total, sums, problem.value_size);
-    product(turned_values + block.key * problem.value_size, block_keys, problem.value_size, scores, block_queries, block.width(), block.keys, sums,
-            block_queries, {.accumulate = true});
+    const Panel panel(values + block.key * problem.v.stride[2], problem.v.stride[2], block.keys, problem.value_size, value_room);
+    product(panel.data, 1, panel.stride, problem.value_size, scores, block_queries, block.width(),
+            block.keys, sums, block_queries, {.accumulate = true});
   }
   for (int64_t i = 0; i < block.width(); i += L) {
     const Vec<float> sum = load(total + i), highest = load(top + i);
@@ -321,21 +328,16 @@ PyObject* attention_forward(PyObject* const* args) {
   if (!lse.get()) return nullptr;
   float* const logsumexp = view_of(lse.get()).as<float>();
   const int64_t blocks = (problem.queries + block_queries - 1) / block_queries;
-  const int64_t padded = (problem.keys + block_keys - 1) / block_keys * block_keys, room = forward_room(problem);
+  const int64_t room = forward_room(problem);
   float* const rooms = scratch<float>(0, room * thread_limit());
-  float* const turned = scratch<float>(1, problem.batch * problem.groups * problem.value_size * padded);
   {
     const ReleaseGil released(problem.work());
-    const auto values_of = [&](int64_t n, int64_t group) { return turned + (n * problem.groups + group) * problem.value_size * padded; };
-    run(problem, problem.batch * problem.groups, [&](int64_t task) {
-      turn_values(problem, task / problem.groups, task % problem.groups, values_of(task / problem.groups, task % problem.groups));
-    });
     run(problem, problem.batch * problem.heads * blocks, [&](int64_t task) {
       const int64_t head = task / blocks, n = head / problem.heads, h = head % problem.heads;
       // The last blocks of a head see most keys: they go first.
       const int64_t query = (blocks - 1 - task % blocks) * block_queries;
       const Block block{n, h, query, std::min(block_queries, problem.queries - query), 0, 0};
-      forward_block(problem, block, values_of(n, h / problem.shared), out, logsumexp + head * problem.queries, rooms + room * thread_number());
+      forward_block(problem, block, out, logsumexp + head * problem.queries, rooms + room * thread_number());
     });
   }
   return PyTuple_Pack(2, y.get(), lse.get());
@@ -351,12 +353,12 @@ struct Backward {
 
 int64_t backward_room(const Problem& problem) {
   const int64_t columns = panel_width<float>(problem.size) + panel_width<float>(problem.value_size);
-  return block_queries * (2 * columns + 6 * block_keys + 2) + block_keys * columns;
+  return block_queries * (2 * columns + 4 * block_keys + 2) + block_keys * columns;
 }
 
 // The parts of a thread's memory.
 struct BackwardRoom {
-  float *queries, *cotangents, *query_panel, *cotangent_panel, *key_panel, *weights, *slopes, *turned, *mask, *delta, *logsumexp;
+  float *queries, *cotangents, *query_panel, *cotangent_panel, *key_panel, *weights, *slopes, *mask, *delta, *logsumexp;
 
   BackwardRoom(const Problem& problem, float* room) {
     const int64_t size = panel_width<float>(problem.size), value_size = panel_width<float>(problem.value_size);
@@ -364,7 +366,7 @@ struct BackwardRoom {
     queries = next(block_queries * size), cotangents = next(block_queries * value_size);
     query_panel = next(block_queries * size), cotangent_panel = next(block_queries * value_size);
     key_panel = next(block_keys * size);
-    weights = next(block_keys * block_queries), slopes = next(block_keys * block_queries), turned = next(block_keys * block_queries);
+    weights = next(block_keys * block_queries), slopes = next(block_keys * block_queries);
     mask = next(2 * block_keys * block_queries), delta = next(block_queries), logsumexp = next(block_queries);
   }
 };
@@ -394,7 +396,7 @@ void backward_block(const Problem& problem, const Backward& back, const Block& b
   const float* const values = problem.v.at(block.n, group) + block.key * problem.v.stride[2];
   block_scores(problem, block, room.queries, room.weights, room.mask);
   const bool sloped = gq || back.gk.data;
-  if (sloped) product(values, problem.v.stride[2], block.keys, room.cotangents, width, width, problem.value_size, room.slopes, block_queries, {});
+  if (sloped) product(values, problem.v.stride[2], 1, block.keys, room.cotangents, width, width, problem.value_size, room.slopes, block_queries, {});
   for (int64_t k = 0; k < block.keys; k++)
     for (int64_t i = 0; i < width; i += L) {
       const int64_t at = k * block_queries + i;
@@ -403,16 +405,15 @@ void backward_block(const Problem& problem, const Backward& back, const Block& b
       if (sloped) store(room.slopes + at, weight * (load(room.slopes + at) - load(room.delta + i)));
     }
   if (back.gv.data)
-    product(room.weights, block_queries, block.keys, cotangents.data, cotangents.stride, problem.value_size, block.queries,
+    product(room.weights, block_queries, 1, block.keys, cotangents.data, cotangents.stride, problem.value_size, block.queries,
             back.gv.at(block.n, group) + block.key * back.gv.stride[2], back.gv.stride[2], {.accumulate = true});
   const Finish<float> scaled{.scale = problem.scale, .accumulate = true};
   if (back.gk.data)
-    product(room.slopes, block_queries, block.keys, queries.data, queries.stride, problem.size, block.queries,
+    product(room.slopes, block_queries, 1, block.keys, queries.data, queries.stride, problem.size, block.queries,
             back.gk.at(block.n, group) + block.key * back.gk.stride[2], back.gk.stride[2], scaled);
   if (gq) {
     const Panel panel(keys, problem.k.stride[2], block.keys, problem.size, room.key_panel);
-    transpose_into(room.slopes, block_queries, block.keys, block.queries, room.turned, block_keys);
-    product(room.turned, block_keys, block.queries, panel.data, panel.stride, problem.size, block.keys, gq, back.gq.stride[2], scaled);
+    product(room.slopes, 1, block_queries, block.queries, panel.data, panel.stride, problem.size, block.keys, gq, back.gq.stride[2], scaled);
   }
 }
 
@@ -429,7 +430,7 @@ void backward_chunk(const Problem& problem, const Backward& back, int64_t n, int
       const float* const q = problem.q.at(n, h) + query * problem.q.stride[2];
       const float* const g = back.g.at(n, h) + query * back.g.stride[2];
       turn_queries(problem, block, room.queries);
-      pack_panel(g, 1, back.g.stride[2], problem.value_size, block.queries, room.cotangents);
+      turn(g, back.g.stride[2], block.queries, problem.value_size, room.cotangents);
       const Panel queries(q, problem.q.stride[2], block.queries, problem.size, room.query_panel);
       const Panel cotangents(g, back.g.stride[2], block.queries, problem.value_size, room.cotangent_panel);
       block_constants(problem, back, block, room);

@@ -7,7 +7,9 @@
 
 #include "conv.h"
 #include "kernel.h"
+#include "owned.h"
 #include "parallel.h"
+#include "relayout.h"
 #include "winograd.h"
 
 namespace rushlight::conv {
@@ -49,19 +51,14 @@ class RowMajor {
  public:
   explicit RowMajor(Array& array) {
     if (array.contiguous()) return;
-    copy_ = PyArray_NewCopy(array.object, NPY_CORDER);
-    if (!copy_) {
-      PyErr_Clear();
-      throw std::bad_alloc();
-    }
-    array.read(copy_);
+    Array copy;
+    copy_ = relaid(array, nullptr, copy);
+    if (!copy_) throw std::bad_alloc();
+    array = copy;
   }
-  ~RowMajor() { Py_XDECREF(copy_); }
-  RowMajor(const RowMajor&) = delete;
-  RowMajor& operator=(const RowMajor&) = delete;
 
  private:
-  PyObject* copy_ = nullptr;
+  Owned copy_;
 };
 
 // An operand as maps: where it lies, or a copy.
@@ -152,13 +149,8 @@ void run_grad_weight(const Geometry& shape, const Array& g, const Array& x, T* g
   direct_weight(shape, cotangent.maps, operand.maps, gw);
 }
 
-PyObject* new_maps(int ndim, const npy_intp* shape, Type type) {
-  PyObject* made = new_channels_last(ndim, shape, type);
-  if (!made) throw std::bad_alloc();
-  return made;
-}
-
-PyObject* given_layout(PyObject* maps, bool users) { return users ? maps : hide(maps); }
+// The finished result in the layout that the user sees: his own channels_last, or a hidden one.
+PyObject* given_layout(Owned& maps, bool users) { return users ? maps.give() : hide(maps.give()); }
 
 PyObject* convolution(PyObject* const* args) {
   Array x, w, bias;
@@ -179,8 +171,9 @@ PyObject* convolution(PyObject* const* args) {
   const bool biased = given(args[2]);
   if (biased && (!bias.read(args[2]) || bias.type != x.type || bias.ndim != 1 || bias.shape[0] != shape.outputs || !bias.contiguous())) return decline();
   const RowMajor weight(w);
-  PyObject* const made = new_maps(x.ndim, size, x.type);
-  const Array y = view_of(made);
+  Owned made(new_channels_last(x.ndim, size, x.type));
+  if (!made) return nullptr;
+  const Array y = view_of(made.get());
   if (x.type == Type::F32)
     run_forward<float>(shape, x, w, biased ? bias.as<const float>() : nullptr, y.as<float>());
   else
@@ -206,8 +199,9 @@ PyObject* conv_grad_input(PyObject* const* args) {
   set_spatial(w.shape, spatial, shape.kernel);
   if (!read_windows(args + 3, spatial, shape) || size[0] != shape.images || w.shape[0] != shape.outputs || w.shape[1] * shape.groups != shape.channels) return decline();
   const RowMajor weight(w);
-  PyObject* const made = new_maps(g.ndim, size, g.type);
-  const Array gx = view_of(made);
+  Owned made(new_channels_last(g.ndim, size, g.type));
+  if (!made) return nullptr;
+  const Array gx = view_of(made.get());
   if (g.type == Type::F32)
     run_grad_input<float>(shape, g, w, gx.as<float>());
   else
@@ -232,14 +226,14 @@ PyObject* conv_grad_weight(PyObject* const* args) {
   set_spatial(g.shape, spatial, shape.out);
   set_spatial(size, spatial, shape.kernel);
   if (!read_windows(args + 3, spatial, shape) || g.shape[0] != shape.images || size[0] != shape.outputs || size[1] * shape.groups != shape.channels) return decline();
-  PyObject* const made = new_array(g.ndim, size, g.type);
+  Owned made(new_array(g.ndim, size, g.type));
   if (!made) return nullptr;
-  const Array gw = view_of(made);
+  const Array gw = view_of(made.get());
   if (g.type == Type::F32)
     run_grad_weight<float>(shape, g, x, gw.as<float>());
   else
     run_grad_weight<double>(shape, g, x, gw.as<double>());
-  return made;
+  return made.give();
 }
 
 const Family family("conv", {

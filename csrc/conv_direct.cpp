@@ -21,6 +21,8 @@ namespace rushlight::conv {
 namespace {
 
 constexpr int64_t panel_rows = 2048, most_depth = 4096;
+// Terms of one sum in registers; longer sums are sums of these, which rounds less.
+constexpr int64_t most_terms = 512;
 alignas(64) const double zero_bytes[most_depth] = {};
 
 // What all tasks of a call share.
@@ -56,6 +58,16 @@ struct Sweep {
 
   void rows(int64_t begin, int64_t end) const;
   void pixels(int64_t begin, int64_t end) const;
+
+  // One tile of `rows`, with the first `taps` of `tap`.
+  void tile(int64_t taps, const Tap<T>* tap, T* const* c, int64_t rows) const {
+    const TileKernel<T> kernel = tile_kernel<T>(rows, columns);
+    const int64_t at_once = std::max<int64_t>(1, most_terms / depth);
+    kernel(std::min(taps, at_once), tap, depth, stride, c, columns, finish);
+    Finish<T> more;
+    more.accumulate = true;
+    for (int64_t t = at_once; t < taps; t += at_once) kernel(std::min(at_once, taps - t), tap + t, depth, stride, c, columns, more);
+  }
 
   T* target(int64_t n, const int64_t (&q)[3]) const {
     T* at = to + n * job.to.image;
@@ -98,11 +110,10 @@ void Sweep<T>::rows(int64_t begin, int64_t end) const {
       }
       lattice.advance(n, q);
     }
-    const TileKernel<T> kernel = tile_kernel<T>(count, columns);
     if (lattice.masked() ? common == every : inside) {
       for (int64_t u = 0; u < taps; u++)
         for (int64_t r = 0; r < count; r++) all[u].a[r] = from + (at[r] + lattice.taps[u].offset);
-      kernel(taps, all, depth, stride, c, columns, finish);
+      tile(taps, all, c, count);
       continue;
     }
     int64_t met = 0;
@@ -124,7 +135,7 @@ void Sweep<T>::rows(int64_t begin, int64_t end) const {
         met += exists;
       }
     }
-    kernel(met, some, depth, stride, c, columns, finish);
+    tile(met, some, c, count);
   }
 }
 
@@ -144,13 +155,13 @@ void Sweep<T>::pixels(int64_t begin, int64_t end) const {
       }
     const int64_t at = source(0, q);
     T* const to_pixel = target(0, q);
-    for (int64_t tile = 0; tile < tiles; tile++) {
-      const int64_t first = images * tile / tiles, count = images * (tile + 1) / tiles - first;
+    for (int64_t part = 0; part < tiles; part++) {
+      const int64_t first = images * part / tiles, count = images * (part + 1) / tiles - first;
       T* c[tile_rows];
       for (int64_t r = 0; r < count; r++) c[r] = to_pixel + (first + r) * job.to.image;
       for (int64_t u = 0; u < met; u++)
         for (int64_t r = 0; r < count; r++) some[u].a[r] = from + (at + (first + r) * job.from.image + found[u]->offset);
-      tile_kernel<T>(count, columns)(met, some, depth, stride, c, columns, finish);
+      tile(met, some, c, count);
     }
   }
 }
@@ -158,7 +169,7 @@ void Sweep<T>::pixels(int64_t begin, int64_t end) const {
 template <class T>
 void Job<T>::plan() {
   const int64_t taps = shape.taps();
-  chunk = shape.merged > 1 ? depth : std::clamp<int64_t>(panel_rows / taps, 4, most_depth);
+  chunk = shape.merged > 1 ? depth : std::clamp<int64_t>(panel_rows / taps, 4, most_terms);
   if (shape.merged == 1 && chunk >= 16) chunk = chunk / 16 * 16;
   chunks = std::max<int64_t>(1, (depth + chunk - 1) / chunk);
   panels = (columns + tile_columns<T> - 1) / tile_columns<T>;

@@ -1,12 +1,13 @@
 // Products of matrices (see gemm.h). Three ways, by shape:
 //
-//   blocked   B is packed in blocks of 512 x 256 that stay in the L2 cache; register tiles run over the rows of A.
+//   blocked   B is packed in blocks of 1 MiB that stay in the L2 cache; register tiles run over the rows of A.
 //   streamed  few rows of A: B is read once from where it lies, in chunks of few rows so that memory is read in order.
 //   dots      B (or A, when C is thin) has unit stride along k, like the weights of a linear layer: scalar products of
 //             rows, vectors along k, nothing is packed.
 //
-// A column-major A is read where it lies, or turned into rows first when many columns of C share the cost. Long sums over few elements of C are cut into blocks along k that threads
-// share; their results are added in order. Large square products reach 90-95% of the multiply-add rate on every thread.
+// A column-major A is read where it lies, or turned into rows first when many columns of C share the cost. Long sums over
+// few elements of C are cut into blocks along k that threads share; their results are added in order. Large square
+// products reach about 85% of the multiply-add rate, those of a few hundred 90%.
 #include "gemm.h"
 
 #include <algorithm>
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
-constexpr int64_t depth_block = 512;            // rows of a packed block of B
+constexpr int64_t depth_block = 1024;           // rows of a packed block of B
 constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
@@ -61,7 +62,7 @@ struct Plan {
     // Chunks of B that lie in the cache while the few tiles of rows pass over them.
     if (!pack && !small) depth = std::clamp<int64_t>((64 << 10) / g.n, 32, 128);
     // Each k is a cache line of a column-major A, and the next tile of rows should still find it.
-    if (g.a_column != 1) depth = std::min<int64_t>(depth, depth_block / 2);
+    if (g.a_column != 1) depth = std::min<int64_t>(depth, 256);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
     column_blocks = ceil_div(g.n, pack ? column_block<T> : 2 * column_block<T>);
     // Chunks of rows are for threads only: each of them packs B once more.

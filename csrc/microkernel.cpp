@@ -48,6 +48,7 @@ inline __attribute__((always_inline)) void store_tile(const Vec<T> (&sum)[R][V],
 template <class T, int R, int V>
 void tile(int64_t taps, const Tap<T>* tap, int64_t depth, int64_t stride, T* const* c, int64_t columns, const Finish<T>& finish) {
   constexpr int64_t L = lanes<T>;
+  constexpr int64_t ahead = 16;
   constexpr int U = V == 1 ? 2 : 1;
   Vec<T> sum[U][R][V] = {};
   for (int64_t t = 0; t < taps; t++) {
@@ -60,6 +61,9 @@ void tile(int64_t taps, const Tap<T>* tap, int64_t depth, int64_t stride, T* con
       Vec<T> row[V];
 #pragma GCC unroll 8
       for (int j = 0; j < V; j++) row[j] = load(b + j * L);
+      // A panel that is read where it lies may have rows further apart than the processor's own prefetchers follow.
+#pragma GCC unroll 8
+      for (int j = 0; j < V; j++) __builtin_prefetch(b + ahead * stride + j * L);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const Vec<T> factor = splat(a[r][at]);

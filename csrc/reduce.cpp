@@ -1,4 +1,4 @@
-// Sums, means, products, extremes, counts, variances and norms over any dimensions (see reduce.h for how).
+// Sums, means, products, extremes, counts, variances and norms over any dimensions (see reduce.h and reduce_walk.cpp for how).
 //
 // Floating-point sums are accurate to a few roundings however long they are: lanes and chains of a block are added
 // pairwise, blocks in double. Large arrays are read at the speed of memory; a sum of two numbers costs about 100 ns.
@@ -247,7 +247,7 @@ struct Request {
   }
   template <class Op>
   PyObject* run(const Op& op) const {
-    return reduce(x, over, keepdim, op);
+    return reduce(x, over, keepdim, operation_of(op));
   }
   template <template <class> class Op>
   PyObject* run_any() const {
@@ -390,20 +390,5 @@ const Family family("reduce", {
                               });
 
 }  // namespace
-
-bool read_dims(PyObject* value, const Array& x, bool* over) {
-  int64_t dims[max_dims];
-  int count;
-  if (!read_ints(value, dims, count) || (count == 0 && x.ndim > 0)) return false;
-  for (int d = 0; d < x.ndim; d++) {
-    if (x.shape[d] == 0) return false;
-    over[d] = false;
-  }
-  for (int i = 0; i < count; i++) {
-    if (dims[i] < 0 || dims[i] >= x.ndim || over[dims[i]]) return false;
-    over[dims[i]] = true;
-  }
-  return true;
-}
 
 }  // namespace rushlight

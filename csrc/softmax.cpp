@@ -184,14 +184,51 @@ void log_softmax_backward_row(T* gx, const T* g, const T* y, int64_t n) {
   });
 }
 
+// Rows of one vector or less, which need no loops.
+template <class T>
+Vec<T> exp_of_short_row(const T* x, int64_t n, T& top, T& total) {
+  const Vec<T> v = load_some(x, n, -infinity<T>);
+  top = max_lanes<T>(v);
+  const Vec<T> e = exp(Vec<T>(v - splat(top)));
+  total = sum_lanes<T>(e);
+  return e;
+}
+
+template <class T>
+void short_softmax_row(T* y, const T* x, int64_t n) {
+  T top, total;
+  const Vec<T> e = exp_of_short_row(x, n, top, total);
+  store_some(y, Vec<T>(e * splat(T(1) / total)), n);
+}
+
+template <class T>
+void short_log_softmax_row(T* y, const T* x, int64_t n) {
+  T top, total;
+  exp_of_short_row(x, n, top, total);
+  store_some(y, Vec<T>(load_some(x, n) - splat(top) - splat(log(splat(total))[0])), n);
+}
+
 // ---- columns ----
+//
+// A strip of columns is copied into scratch memory as it is read first: rows of the array may lie at distances that share
+// few lines of a cache.
 
 template <class T, int V>
-Columns<T, V> column_max(const T* x, int64_t n, int64_t inner, int64_t some) {
-  Columns<T, V> best = Columns<T, V>::load(x, some);
-  for (int64_t i = 1; i < n; i++) {
-    const Columns<T, V> row = Columns<T, V>::load(x + i * inner, some);
+T* strip_memory(int64_t n) {
+  return scratch<T>(0, n * V * lanes<T>);
+}
+
+// Copies the strip and finds the largest number of each column.
+template <class T, int V>
+Columns<T, V> copied_max(T* held, const T* x, int64_t n, int64_t inner, int64_t some) {
+  using C = Columns<T, V>;
+  constexpr int64_t pitch = V * lanes<T>;
+  C best;
+  for (Vec<T>& b : best.v) b = splat(-infinity<T>);
+  for (int64_t i = 0; i < n; i++) {
+    const C row = C::load(x + i * inner, some);
     best.each([&](Vec<T>& b, int k) { b = max(row.v[k], b); });
+    row.store(held + i * pitch, lanes<T>);
   }
   return best;
 }
@@ -199,16 +236,18 @@ Columns<T, V> column_max(const T* x, int64_t n, int64_t inner, int64_t some) {
 template <class T, int V>
 void softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t some) {
   using C = Columns<T, V>;
-  const C top = column_max<T, V>(x, n, inner, some);
+  constexpr int64_t pitch = V * lanes<T>;
+  T* held = strip_memory<T, V>(n);
+  const C top = copied_max<T, V>(held, x, n, inner, some);
   C inverse = column_sums<T, V>(n, [&](int64_t i) {
-    C e = C::load(x + i * inner, some);
+    C e = C::load(held + i * pitch, lanes<T>);
     e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
-    e.store(y + i * inner, some);
+    e.store(held + i * pitch, lanes<T>);
     return e;
   });
   inverse.each([](Vec<T>& v, int) { v = T(1) / v; });
   for (int64_t i = 0; i < n; i++) {
-    C e = C::load(y + i * inner, some);
+    C e = C::load(held + i * pitch, lanes<T>);
     e.each([&](Vec<T>& v, int k) { v *= inverse.v[k]; });
     e.store(y + i * inner, some);
   }
@@ -217,15 +256,17 @@ void softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t some) {
 template <class T, int V>
 void log_softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t some) {
   using C = Columns<T, V>;
-  const C top = column_max<T, V>(x, n, inner, some);
+  constexpr int64_t pitch = V * lanes<T>;
+  T* held = strip_memory<T, V>(n);
+  const C top = copied_max<T, V>(held, x, n, inner, some);
   C rest = column_sums<T, V>(n, [&](int64_t i) {
-    C e = C::load(x + i * inner, some);
+    C e = C::load(held + i * pitch, lanes<T>);
     e.each([&](Vec<T>& v, int k) { v = exp(Vec<T>(v - top.v[k])); });
     return e;
   });
   rest.each([](Vec<T>& v, int) { v = log(v); });
   for (int64_t i = 0; i < n; i++) {
-    C out = C::load(x + i * inner, some);
+    C out = C::load(held + i * pitch, lanes<T>);
     out.each([&](Vec<T>& v, int k) { v = v - top.v[k] - rest.v[k]; });
     out.store(y + i * inner, some);
   }
@@ -234,15 +275,19 @@ void log_softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t som
 template <class T, int V>
 void softmax_backward_columns(T* gx, const T* g, const T* y, int64_t n, int64_t inner, int64_t some) {
   using C = Columns<T, V>;
+  constexpr int64_t pitch = V * lanes<T>;
+  T *held = strip_memory<T, V>(2 * n), *results = held + n * pitch;
   const C along = column_sums<T, V>(n, [&](int64_t i) {
     C terms = C::load(g + i * inner, some);
     const C result = C::load(y + i * inner, some);
+    terms.store(held + i * pitch, lanes<T>);
+    result.store(results + i * pitch, lanes<T>);
     terms.each([&](Vec<T>& v, int k) { v *= result.v[k]; });
     return terms;
   });
   for (int64_t i = 0; i < n; i++) {
-    C out = C::load(g + i * inner, some);
-    const C result = C::load(y + i * inner, some);
+    C out = C::load(held + i * pitch, lanes<T>);
+    const C result = C::load(results + i * pitch, lanes<T>);
     out.each([&](Vec<T>& v, int k) { v = result.v[k] * (v - along.v[k]); });
     out.store(gx + i * inner, some);
   }
@@ -251,9 +296,15 @@ void softmax_backward_columns(T* gx, const T* g, const T* y, int64_t n, int64_t 
 template <class T, int V>
 void log_softmax_backward_columns(T* gx, const T* g, const T* y, int64_t n, int64_t inner, int64_t some) {
   using C = Columns<T, V>;
-  const C total = column_sums<T, V>(n, [&](int64_t i) { return C::load(g + i * inner, some); });
+  constexpr int64_t pitch = V * lanes<T>;
+  T* held = strip_memory<T, V>(n);
+  const C total = column_sums<T, V>(n, [&](int64_t i) {
+    const C terms = C::load(g + i * inner, some);
+    terms.store(held + i * pitch, lanes<T>);
+    return terms;
+  });
   for (int64_t i = 0; i < n; i++) {
-    C out = C::load(g + i * inner, some);
+    C out = C::load(held + i * pitch, lanes<T>);
     const C result = C::load(y + i * inner, some);
     out.each([&](Vec<T>& v, int k) { v = v - exp(result.v[k]) * total.v[k]; });
     out.store(gx + i * inner, some);
@@ -275,6 +326,7 @@ bool floating(const Array& x) { return x.type == Type::F32 || x.type == Type::F6
 struct Softmax {
   template <class T>
   static void run(const Along& a, T* y, const T* x) {
+    if (a.inner == 1 && a.n <= lanes<T>) return over_rows<T>(a, [&](int64_t at) { short_softmax_row(y + at, x + at, a.n); });
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { softmax_row(y + at, x + at, a.n); });
     over_strips<T>(a, [&](int64_t at, int64_t some, auto v) { softmax_columns<T, v()>(y + at, x + at, a.n, a.inner, some); });
   }
@@ -282,6 +334,7 @@ struct Softmax {
 struct LogSoftmax {
   template <class T>
   static void run(const Along& a, T* y, const T* x) {
+    if (a.inner == 1 && a.n <= lanes<T>) return over_rows<T>(a, [&](int64_t at) { short_log_softmax_row(y + at, x + at, a.n); });
     if (a.inner == 1) return over_rows<T>(a, [&](int64_t at) { log_softmax_row(y + at, x + at, a.n); });
     over_strips<T>(a, [&](int64_t at, int64_t some, auto v) { log_softmax_columns<T, v()>(y + at, x + at, a.n, a.inner, some); });
   }
@@ -560,7 +613,7 @@ PyObject* run_cross_entropy(const Array& x, PyObject* const* args, Reduce reduct
     Along a;
     a.outer = t.images;
     a.n = t.classes;
-    over_rows<T>(a, [&](int64_t at) { log_softmax_row(y + at, x.as<const T>() + at, a.n); });
+    LogSoftmax::run(a, y, x.as<const T>());
   }
   if (!reduce_loss(t, static_cast<const T*>(y), reduction, target, loss, total)) return nullptr;
   return tuple_of(loss, total, logp);

@@ -121,7 +121,9 @@ def grow(lib, steps, values):
 def test_random_graphs_accumulate_in_torchs_order(seed):
     """Sums of many terms in float32 depend on their order: equal bits mean the same order."""
     rng = random.Random(seed)
-    exact = [name for name in UNARY + BINARY if name not in ("sin", "tanh", "exp_small", "mm", "sum_keep")]
+    # What a kernel rounds or sums by itself (the gradients of "row" and "broadcast" are sums) is not the engine's order.
+    inexact = ("sin", "tanh", "exp_small", "mm", "sum_keep", "row", "broadcast")
+    exact = [name for name in UNARY + BINARY if name not in inexact]
     steps = [(rng.choice(exact), rng.randrange(100), rng.randrange(100)) for _ in range(rng.randint(5, 30))]
     values = np.random.default_rng(seed).standard_normal((3, 4, 4)).astype(np.float32)
     results = []

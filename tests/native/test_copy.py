@@ -77,7 +77,8 @@ def test_copies_of_hidden_arrays(native):
 
 
 def test_writing_over(native):
-    for shape, source in (((30, 40), (30, 40)), ((30, 40), (40,)), ((30, 40), (30, 1)), ((30, 40), ()), ((200, 300), (1, 300)), ((4, 0), (4, 1))):
+    shapes = [((30, 40), (30, 40)), ((30, 40), (40,)), ((30, 40), (30, 1)), ((30, 40), ()), ((200, 300), (1, 300)), ((4, 0), (4, 1))]
+    for shape, source in shapes:
         target, x = numbers(*shape), np.asarray(numbers(*source) + 1, np.float32)
         before = native.copy_into.calls
         assert native.copy_into(target, x) is None

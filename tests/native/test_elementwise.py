@@ -161,7 +161,11 @@ def test_binary_floats(compare, name, dtype):
     compare(name, numbers(7, 1, 50, dtype=dtype), numbers(3, 1, dtype=dtype, seed=1))
 
 
-@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor"])
+COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
+BITWISE = ["bitwise_and", "bitwise_or", "bitwise_xor"]
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum", *COMPARISONS, *BITWISE])
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_integers(compare, name, dtype):
     info = np.iinfo(dtype)
@@ -180,7 +184,7 @@ def test_unary_integers(compare, name, dtype):
     compare(name, np.random.default_rng(0).integers(info.min, info.max, (7, 301), dtype=dtype, endpoint=True))
 
 
-@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"])
+@pytest.mark.parametrize("name", [*COMPARISONS, "logical_and", "logical_or", "logical_xor"])
 @pytest.mark.parametrize("dtype", [*FLOATS, np.dtype(bool)], ids=str)
 def test_comparisons(compare, name, dtype):
     values = special(dtype)[: len(SPECIAL)]
@@ -190,7 +194,7 @@ def test_comparisons(compare, name, dtype):
     compare(name, numbers(33, 20, dtype=dtype).T, numbers(33, 20, dtype=dtype, seed=1).T)
 
 
-@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor"])
+@pytest.mark.parametrize("name", BITWISE)
 def test_masks(compare, name):
     a, b = np.random.default_rng(0).integers(0, 2, (2, 999)).astype(bool)
     compare(name, a, b)

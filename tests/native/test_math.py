@@ -33,14 +33,14 @@ FUNCTIONS = [
     ("sin", np.sin, 2, None),
     ("cos", np.cos, 2, None),
 ]
-EDGES = [0, 1, 2, 0.5, 0.625, 0.7071067811865475, 1.4142135623730951, 1e-30, 3, 4, 6, 10, 17.5, 20, 87, 88.5, 88.8, 89, 103, 104, 105,
-         709.5, 710, 745, 746, 127.5, 128, 149, 150, 151, 1000, 3e38, np.inf, np.nan, math.pi / 2, math.pi, 524287, 524288, 1e6, 1e9]  # fmt: skip
+EDGES = [0, 1, 2, 0.5, 0.625, 0.7071067811865475, 1.4142135623730951, 1e-30, 3, 4, 6, 10, 17.5, 20, 87, 88.5, 88.8, 89, 103, 104,
+         105, 709.5, 710, 745, 746, 127.5, 128, 149, 150, 151, 1000, 3e38, np.inf, np.nan, math.pi / 2, math.pi, 524287, 524288, 1e6, 1e9]  # fmt: skip
 
 
 def arguments(dtype, count):
     """Every kind of number: random bits, numbers of middling size, subnormal ones, the edges and their neighbours."""
     rng = np.random.default_rng(3)
-    bits = rng.integers(0, 1 << (8 * dtype.itemsize), count, dtype=f"u{dtype.itemsize}", endpoint=False).view(dtype)
+    bits = rng.integers(0, 1 << (8 * dtype.itemsize), count, dtype=f"u{dtype.itemsize}").view(dtype)
     middle = (rng.normal(size=count) * 4).astype(dtype)
     near_zero = (rng.normal(size=count // 4) * 1e-3).astype(dtype)
     with np.errstate(over="ignore"):
@@ -91,7 +91,7 @@ def test_largest_error(native, name, exact, single, double):
 
 def test_powers(native):
     rng = np.random.default_rng(5)
-    special = [0.0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, np.inf, -np.inf, np.nan, 1e-45, 1e38, -1e38, 1e10, 16777216, 16777215, -7, 1e-3]
+    special = [0.0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, np.inf, -np.inf, np.nan, 1e-45, 1e38, -1e38, 1e10, 16777216, 16777215, -7]
     a, b = (m.ravel().astype(np.float32) for m in np.meshgrid(special, special))
     more = (rng.normal(size=20_000) * 3).astype(np.float32), (rng.normal(size=20_000) * 10).astype(np.float32)
     whole = more[0], np.round(more[1])

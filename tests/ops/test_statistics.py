@@ -29,7 +29,7 @@ SETUP = (
         "n.nanquantile(torch.tensor([.1, .8]))", "e.quantile(.5)", "torch.tensor(3.).quantile(.5)", "torch.quantile(f, .5, keepdim=True)",
         "torch.cov(x)", "torch.corrcoef(x)", "torch.cov(f[0])", "torch.corrcoef(f[0])", "torch.cov(z)", "f.cov(correction=0)",
         "torch.cov(f, fweights=torch.tensor([1, 2, 3]))", "torch.cov(f, aweights=torch.tensor([.1, .2, .3]))",
-        "torch.cov(f, fweights=torch.tensor([1, 2, 3]), aweights=torch.tensor([.1, .2, .3]))", "torch.cov(torch.ones(2, 2, 2))",
+        "torch.cov(f, fweights=torch.tensor([1, 2, 3]), aweights=torch.tensor([.1, .2, .4]))", "torch.cov(torch.ones(2, 2, 2))",
         "torch.cov(f, fweights=torch.tensor([1, 2]))",
     ],
 )  # fmt: skip

@@ -44,6 +44,10 @@ def error(found, reference):
     return float(np.sqrt(np.mean((found - reference) ** 2)) / (size if size else 1.0))
 
 
+# How many draws of the data a comparison is the median of.
+DRAWS = 5
+
+
 @pytest.fixture(scope="module")
 def torch():
     return pytest.importorskip("torch", reason="parity tests need torch")
@@ -67,15 +71,23 @@ def models(torch, torchvision, checkpoint, dtype_name, mode):
 @pytest.mark.parametrize("tutorial_loss", [False, True], ids=["cross_entropy", "tutorial_loss"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_steps_are_as_accurate_as_torchs(torch, torchvision, checkpoint, mode, tutorial_loss):
-    data, labels = inputs(np.random.default_rng(0))
-    ours64, theirs64 = models(torch, torchvision, checkpoint, "float64", mode)
-    ours32, theirs32 = models(torch, torchvision, checkpoint, "float32", mode)
-    reference = train(torch, theirs64, data, labels, torch.float64, tutorial_loss)
-    rounded = train(torch, theirs32, data, labels, torch.float32, tutorial_loss)
-    found64 = train(rl, ours64, data, labels, rl.float64, tutorial_loss)
-    found32 = train(rl, ours32, data, labels, rl.float32, tutorial_loss)
-    assert reference.keys() == found64.keys() == found32.keys()
-    for name, value in reference.items():
-        assert error(found64[name], value) <= 1e-7, f"float64, {name}"
-        allowed = 3 * max(error(rounded[name], value), FLOOR)
-        assert error(found32[name], value) <= allowed, f"float32, {name}: {error(found32[name], value):.2e}, allowed {allowed:.2e}"
+    """The median error over draws of the data: where an activation lies within rounding of zero, one flipped ReLU is a
+    thousand times what arithmetic loses, for torch as for us, and the steps after it drift apart."""
+    found, allowed = {}, {}
+    for seed in range(DRAWS):
+        data, labels = inputs(np.random.default_rng(seed))
+        ours64, theirs64 = models(torch, torchvision, checkpoint, "float64", mode)
+        ours32, theirs32 = models(torch, torchvision, checkpoint, "float32", mode)
+        reference = train(torch, theirs64, data, labels, torch.float64, tutorial_loss)
+        rounded = train(torch, theirs32, data, labels, torch.float32, tutorial_loss)
+        found32 = train(rl, ours32, data, labels, rl.float32, tutorial_loss)
+        assert reference.keys() == found32.keys()
+        if seed == 0:
+            for name, value in train(rl, ours64, data, labels, rl.float64, tutorial_loss).items():
+                assert error(value, reference[name]) <= 1e-7, f"float64, {name}"
+        for name, value in reference.items():
+            found.setdefault(name, []).append(error(found32[name], value))
+            allowed.setdefault(name, []).append(3 * max(error(rounded[name], value), FLOOR))
+    for name in found:
+        ours, most = np.median(found[name]), np.median(allowed[name])
+        assert ours <= most, f"float32, {name}: {ours:.2e}, allowed {most:.2e}"

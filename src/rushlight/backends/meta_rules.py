@@ -410,6 +410,14 @@ def nothing(*args: Any, **settings: Any) -> None:
     """A step that only writes."""
 
 
+def count_up(counters: Sequence[Array]) -> list[float]:
+    return [1.0] * len(counters)
+
+
+def total_norm(arrays: Sequence[Array], p: float) -> Array:
+    return empty((), arrays[0].real.dtype)
+
+
 RULES: dict[str, Rule] = {
     "empty": empty,
     "zeros": empty,
@@ -496,4 +504,8 @@ RULES: dict[str, Rule] = {
     "adam_step": nothing,
     "rmsprop_step": nothing,
     "adagrad_step": nothing,
+    "count_up": count_up,
+    "total_norm": total_norm,
+    "scale_all": nothing,
+    "clamp_all": nothing,
 }

@@ -23,6 +23,7 @@ VARIABLES: Final = (
     Variable("RUSHLIGHT_ENGINE", ("auto", "python"), "auto", "python: run the engine's .py files although compiled modules are there"),
     Variable("RUSHLIGHT_KERNELS", ("auto", "reference", "native"), "auto", "which CPU kernels run; native: an error where there are none"),
     Variable("RUSHLIGHT_ISA", ("auto", "baseline", "avx2", "avx512", "neon"), "auto", "which build of the native kernels runs"),
+    Variable("RUSHLIGHT_WINOGRAD", ("0", "1"), "1", "0: 3 x 3 convolutions never use Winograd's method, which rounds more"),
     Variable("TORCH_HOME", (), "", "folder that holds hub/checkpoints (default: torch in XDG_CACHE_HOME), shared with torch"),
     Variable("XDG_CACHE_HOME", (), "~/.cache", "folder of caches, for where TORCH_HOME is not set"),
     Variable("OMP_NUM_THREADS", (), "", "how many threads kernels may use (default: one for each available processor)"),

@@ -51,6 +51,8 @@ class Generator:
         device: the device whose tensors it fills; the numbers come from the CPU stream whatever it says.
         lock: held while the state is read or changed.
         next_normal: the second number of the last scalar Box-Muller pair (float64, mean 0, variance 1), or None.
+        capsule: NumPy's handle of the state, through which native kernels draw (holding `lock`).
+        spent_next: `next` as torch reports it while the block is spent: 0 after seeding, 624 after draws.
 
     >>> g = Generator().manual_seed(0)
     >>> g.raw32(2)
@@ -63,8 +65,9 @@ class Generator:
         self.next_normal: float | None = None
         self._next_float_normal: float | None = None  # never drawn on a CPU; kept so that saved states round-trip
         self._bits = np.random.MT19937(0)
+        self.capsule: Any = self._bits.capsule
         self._seeder = np.random.RandomState(self._bits)  # its `seed` is the public way to MT19937's own seeding
-        self._spent_next = 0  # `next` as torch reports it while the block is spent: 0 after seeding, 624 after draws
+        self.spent_next = 0
         self._seed = 0
         _ALIVE.add(self)
         self._reseed(DEFAULT_SEED)
@@ -111,7 +114,7 @@ class Generator:
             draw = self._bits.random_raw
             for start in range(0, n, CHUNK):
                 words[start : start + CHUNK] = draw(min(CHUNK, n - start))
-            self._spent_next = WORDS
+            self.spent_next = WORDS
         return words
 
     def raw64(self, n: int) -> np.ndarray:
@@ -126,7 +129,7 @@ class Generator:
                 words = draw(2 * min(half, n - start))
                 np.left_shift(words[0::2], 32, out=words[0::2])
                 np.bitwise_or(words[0::2], words[1::2], out=values[start : start + half])
-            self._spent_next = WORDS
+            self.spent_next = WORDS
         return values
 
     def get_state(self) -> Any:
@@ -154,7 +157,7 @@ class Generator:
             record["seed"] = self._seed
             record["seeded"] = 1
             record["left"] = WORDS + 1 - position
-            record["next"] = self._spent_next if position == WORDS else position
+            record["next"] = self.spent_next if position == WORDS else position
             record["words"] = state["key"]
             if self.next_normal is not None:
                 record["normal_is_valid"] = 1
@@ -191,7 +194,7 @@ class Generator:
         position = WORDS + 1 - left
         with self.lock:
             self._bits.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": position}}
-            self._spent_next = following if left == 1 else WORDS
+            self.spent_next = following if left == 1 else WORDS
             self._seed = int(record["seed"])
             self.next_normal = float(record["normal_y"]) if record["normal_is_valid"] else None
             self._next_float_normal = float(record["float_normal"]) if record["float_normal_is_valid"] else None
@@ -216,7 +219,7 @@ class Generator:
         with self.lock:
             self._seeder.seed(seed & 0xFFFFFFFF)
             self._seed = seed
-            self._spent_next = 0
+            self.spent_next = 0
             self.next_normal = None
             self._next_float_normal = None
 

@@ -42,11 +42,11 @@ class Kind:
         self.outputs: int = operation.outputs
         self.differentiable: bool = operation.differentiable
         self.elementwise: bool = operation.elementwise
-        self.node_class: Any = node_class(node_name(operation))
+        self.node_class: Any = node_class(node_name_of(operation))
 
 
-def node_name(operation: Any) -> str:
-    """The name of an operation's nodes: its `node_name`, or made of its `name`, whichever was given in the more derived class."""
+def node_name_of(operation: Any) -> str:
+    """The name of an operation's nodes: what the nearest class that has a `node_name` or a `name` of its own says."""
     for cls in operation.__mro__:
         own = cls.__dict__
         if own.get("node_name"):

@@ -1,6 +1,6 @@
 """The random operations: new samples, numbers written over a tensor, and draws whose distribution stands in tensors.
 
-Each names its kernel and holds the generator, whose lock it keeps while it draws.
+Each names its kernel and holds the generator, whose lock the kernel keeps while it draws.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ class Sample(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         out = None if self.order is None else empty_ordered(k, self.shape, self.dtype.np, self.order)
-        with self.generator.lock:
-            return getattr(k, self.kernel)(
-                self.generator, shape=self.shape, dtype=self.dtype.np, out=out, **self.settings
-            )
+        return getattr(k, self.kernel)(
+            self.generator, shape=self.shape, dtype=self.dtype.np, out=out, **self.settings
+        )
 
 
 class Permutation(Primitive):
@@ -59,8 +58,7 @@ class Permutation(Primitive):
         self.generator = generator
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.randperm(self.generator, self.n, self.dtype.np)
+        return k.randperm(self.generator, self.n, self.dtype.np)
 
 
 class Draw(Primitive):
@@ -77,8 +75,7 @@ class Draw(Primitive):
         return self.forward_into(k, k.empty(arrays[0].shape, arrays[0].dtype), *arrays)
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return getattr(k, self.kernel)(self.generator, shape=out.shape, dtype=out.dtype, out=out, **self.settings)
+        return getattr(k, self.kernel)(self.generator, shape=out.shape, dtype=out.dtype, out=out, **self.settings)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return zeros_like(g)
@@ -158,8 +155,7 @@ class DrawBernoulliTensor(Draw):
     node_name = "BernoulliBackward1"
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.bernoulli_tensor(self.generator, k.expand(arrays[1], out.shape), out=out)
+        return k.bernoulli_tensor(self.generator, k.expand(arrays[1], out.shape), out=out)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return zeros_like(g) if needs[0] else None, zeros_like(g) if needs[1] else None
@@ -176,8 +172,7 @@ class FromTensors(Primitive):
         self.generator = generator
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return getattr(k, self.kernel)(self.generator, *arrays, **self.settings)
+        return getattr(k, self.kernel)(self.generator, *arrays, **self.settings)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (len(inputs),)
@@ -222,8 +217,7 @@ class NormalStd(FromTensors):
     node_name = "NormalBackward2"
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        with self.generator.lock:
-            return k.normal_tensor(self.generator, self.settings["mean"], arrays[0])
+        return k.normal_tensor(self.generator, self.settings["mean"], arrays[0])
 
 
 class NormalBoth(FromTensors):

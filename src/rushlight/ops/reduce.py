@@ -289,7 +289,11 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 def sum_to_size(self: Any, *size: Any) -> Any:
     """The sum over the dimensions that `size` lacks or has as 1: the transpose of `expand`."""
-    return sum_to(self, shape_argument(size, "sum_to_size"))
+    wanted = shape_argument(size, "sum_to_size")
+    lead = len(self._shape) - len(wanted)
+    if lead <= 0:
+        return sum_to(self, wanted)
+    return reshape(sum_to(self, (*(1,) * lead, *wanted)), wanted)  # torch records the view too
 
 
 serve(Sum, sum)

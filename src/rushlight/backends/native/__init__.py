@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from rushlight.backends import threads
+from rushlight.backends import threads, winograd
 from rushlight.backends.hidden import HiddenArray
 from rushlight.backends.reference import Kernels, reference
 from rushlight.base.env import setting
@@ -78,6 +78,7 @@ def table(instruction_set: str) -> NativeKernels | None:
             return None
         module.set_hidden_type(HiddenArray)
         threads.listen(module.set_num_threads)
+        winograd.listen(module.set_winograd)
         _tables[instruction_set] = NativeKernels(module, instruction_set)
     return _tables[instruction_set]
 

@@ -267,9 +267,17 @@ def adagrad_step(
             _subtract_quotient(p, direction, denominator, rate, work)
 
 
+def count_up(counters: Sequence[Array]) -> list[float]:
+    """Count the step in each zero-dim counter, in place; returns their new values."""
+    for counter in counters:
+        counter[...] += 1
+    return [float(counter) for counter in counters]
+
+
 KERNELS = {
     "sgd_step": sgd_step,
     "adam_step": adam_step,
     "rmsprop_step": rmsprop_step,
     "adagrad_step": adagrad_step,
+    "count_up": count_up,
 }

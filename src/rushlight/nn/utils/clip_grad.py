@@ -10,6 +10,7 @@ from typing import Any
 from rushlight.autograd.grad_mode import no_grad
 from rushlight.core.tensor import TensorBase
 from rushlight.linalg import vector_norm
+from rushlight.ops.clip import clamp_all, in_one_call, scale_all, total_norm
 from rushlight.ops.creation import zeros
 from rushlight.ops.shape import stack
 
@@ -29,6 +30,10 @@ def _as_list(tensors: Any, name: str) -> list[Any]:
     return found
 
 
+def _gradients(params: list[Any]) -> list[Any]:
+    return [grad for grad in [p.grad for p in params] if grad is not None]
+
+
 @no_grad()
 def get_total_norm(
     tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
@@ -42,9 +47,11 @@ def get_total_norm(
     found = _as_list(tensors, "tensors")
     if not found:
         return zeros(())
-    where = found[0].device
-    norms = [vector_norm(t, norm_type).to(where) for t in found]
-    total = vector_norm(stack(norms), norm_type)
+    if in_one_call(found):
+        total = total_norm(found, norm_type)
+    else:
+        where = found[0].device
+        total = vector_norm(stack([vector_norm(t, norm_type).to(where) for t in found]), norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -58,9 +65,12 @@ def get_total_norm(
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None) -> None:
     """Scale all gradients by max_norm / (total_norm + 1e-6) if that is below 1, in place."""
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    for param in _as_list(parameters, "parameters"):
-        if param.grad is not None:
-            param.grad.mul_(factor.to(param.grad.device))
+    grads = _gradients(_as_list(parameters, "parameters"))
+    if in_one_call(grads) and factor.device == grads[0].device:
+        scale_all(grads, factor)
+        return
+    for grad in grads:
+        grad.mul_(factor.to(grad.device))
 
 
 @no_grad()
@@ -76,8 +86,7 @@ def clip_grad_norm_(
     Call it between `loss.backward()` and `optimizer.step()`. Returns the norm before clipping, a zero-dim tensor.
     """
     params = _as_list(parameters, "parameters")
-    grads = [p.grad for p in params if p.grad is not None]
-    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    total = get_total_norm(_gradients(params), norm_type, error_if_nonfinite, foreach)
     clip_grads_with_norm_(params, max_norm, total, foreach)
     return total
 
@@ -86,9 +95,12 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
     """Limit each element of the gradients of `parameters` to [-clip_value, clip_value], in place."""
     limit = float(clip_value)
-    for param in _as_list(parameters, "parameters"):
-        if param.grad is not None:
-            param.grad.clamp_(min=-limit, max=limit)
+    grads = _gradients(_as_list(parameters, "parameters"))
+    if in_one_call(grads) and limit >= 0:
+        clamp_all(grads, -limit, limit)
+        return
+    for grad in grads:
+        grad.clamp_(min=-limit, max=limit)
 
 
 def clip_grad_norm(
