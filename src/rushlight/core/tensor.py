@@ -247,7 +247,7 @@ class TensorBase:
 
     def conj(self) -> Any:
         """The complex conjugate; a real tensor is returned as it is."""
-        return T.conj(self) if self._dtype.category == COMPLEX else self
+        return conj(self)
 
     # Operators.
 
@@ -543,6 +543,11 @@ def alias_array(t: TensorBase) -> Array:
 def attach(name: str, value: Any) -> None:
     """Give every tensor the method or property `name`."""
     setattr(PUBLIC.cls, name, BoundFunction(value) if isinstance(value, BuiltinFunctionType) else value)
+
+
+def conj(t: TensorBase) -> Any:
+    """`t.conj()`: for rules, which call a function faster than a method."""
+    return T.conj(t) if t._dtype.category == COMPLEX else t
 
 
 def is_tensor(value: Any) -> bool:
