@@ -27,6 +27,7 @@ MANIFEST = "rushlight/_engine.txt"
 
 # What runs for every operation. Public functions stay in files that are not compiled: mypyc drops their docstrings.
 MODULES = (
+    "rushlight.backends.hidden",
     "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
@@ -24,20 +24,35 @@ from rushlight.core.table import T
 from rushlight.core.tensor import TensorBase, is_tensor, make_alias
 
 
-class Arriving:
-    """The cotangents gathered for the outputs of one node, and which of them the engine owns."""
+class Task:
+    """A node in a pass: how many edges still have to bring something, what arrived for its outputs, and which of it is owned.
 
-    __slots__ = ("grads", "owned")
+    owned: a bit for each output whose cotangent the engine alone holds.
+    """
 
-    def __init__(self, outputs: int) -> None:
-        self.grads: list[Any] = [None] * outputs
-        self.owned: list[bool] = [False] * outputs
+    __slots__ = ("node", "waiting", "grads", "owned")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.waiting = 0
+        self.grads: list[Any] = [None] if node.metas is None else [None] * len(node.metas)
+        self.owned = 0
 
     def add(self, nr: int, g: Any, owned: bool) -> None:
-        """Add `g` to what has arrived for output `nr`."""
+        """A cotangent for output `nr` arrives."""
         have = self.grads[nr]
         self.grads[nr] = g if have is None else T.add.run(have, g)
-        self.owned[nr] = owned or have is not None
+        if owned or have is not None:
+            self.owned |= 1 << nr
+
+    def owns(self, nr: int) -> bool:
+        """Whether the engine alone holds the cotangent of output `nr`."""
+        return (self.owned >> nr) & 1 == 1
+
+    def shown(self, nr: int) -> None:
+        """Someone else may hold the cotangent of output `nr` from now on."""
+        if self.owns(nr):
+            self.owned -= 1 << nr
 
 
 _next_number: Final = itertools.count(1).__next__
@@ -47,8 +62,8 @@ class Walk:
     """One backward pass."""
 
     __slots__ = (
-        "accumulate", "retain_graph", "create_graph", "captures", "arriving", "ready", "waiting", "wanted", "reached", "current",
-        "checked", "watched", "number",
+        "accumulate", "retain_graph", "create_graph", "captures", "tasks", "only", "ready", "wanted", "reached", "current", "checked",
+        "watched", "number",
     )  # fmt: skip
 
     def __init__(
@@ -64,15 +79,16 @@ class Walk:
         self.retain_graph = retain_graph
         self.create_graph = create_graph
         self.captures: dict[Edge, Any] = dict.fromkeys(inputs or ()) if not accumulate else {}
-        self.arriving: dict[Node, Arriving] = {}
-        self.ready: list[tuple[int, int, Node]] = []
-        self.waiting = count_dependencies(roots)
+        # Those that may run; a single one, the usual case, waits outside the heap.
+        self.only: Task | None = None
+        self.ready: list[tuple[int, int, int, Task]] = []
+        self.tasks = count_dependencies(roots)
         # With `inputs`: the nodes that must run, and those that are run or looked at.
         self.wanted: set[Node] | None = None
         self.reached: set[Node] | None = None
         if inputs is not None:
             targets = {node for node, _ in inputs}
-            self.wanted = leading_to(self.waiting, targets)
+            self.wanted = leading_to(self.tasks, targets)
             if accumulate:
                 self.wanted |= targets
             self.reached = self.wanted | targets
@@ -82,47 +98,56 @@ class Walk:
 
     def reaches(self, node: Node | None) -> bool:
         """Whether `node` gets cotangents in this pass."""
-        return node in self.waiting and (self.reached is None or node in self.reached)
+        return node in self.tasks and (self.reached is None or node in self.reached)
 
-    def send(self, edge: Edge, g: Any, owned: bool) -> None:
-        """A cotangent arrives over `edge`."""
-        node, nr = edge
-        box = self.arriving.get(node)
-        if box is None:
-            box = self.arriving[node] = Arriving(node.outputs())
-        box.add(nr, g, owned)
+    def enqueue(self, task: Task) -> None:
+        """Let a node run: leaves first, then the latest recorded."""
+        if self.only is None and not self.ready:
+            self.only = task
+            return
+        if self.only is not None:
+            self.push(self.only)
+            self.only = None
+        self.push(task)
 
-    def enqueue(self, node: Node) -> None:
-        """Let `node` run: leaves first, then the latest recorded."""
-        rank = 0 if isinstance(node, AccumulateGrad) else 1
-        heapq.heappush(self.ready, (rank, -node.sequence, node))
+    def push(self, task: Task) -> None:
+        """Put a node among several ready ones."""
+        rank = 0 if isinstance(task.node, AccumulateGrad) else 1
+        heapq.heappush(self.ready, (rank, -task.node.sequence, id(task), task))
 
     def run(self) -> None:
         """Run every ready node until none is left."""
-        ready, arriving = self.ready, self.arriving
-        while ready:
-            node = self.current = heapq.heappop(ready)[2]
-            box = arriving.pop(node, None)
-            self.visit(node, Arriving(node.outputs()) if box is None else box)
+        ready = self.ready
+        while True:
+            if self.only is not None:
+                task, self.only = self.only, None
+            elif ready:
+                task = heapq.heappop(ready)[3]
+            else:
+                return
+            self.current = task.node
+            self.visit(task.node, task)
+            task.grads = []
 
-    def visit(self, node: Node, box: Arriving) -> None:
+    def visit(self, node: Node, task: Task) -> None:
         """Run hooks, captures and the node itself; send the results on."""
         runs = self.wanted is None or node in self.wanted
         if runs and self.captures:  # as torch: where the node runs too, what is captured is what its hooks have not changed yet
-            self.capture(node, box)
-        if node.tensor_hooks is not None or node.retained is not None or isinstance(node, AccumulateGrad):
-            run_tensor_hooks(node, box)
+            self.capture(node, task)
+        leaf = isinstance(node, AccumulateGrad)
+        if leaf or node.tensor_hooks is not None or node.retained is not None:
+            run_tensor_hooks(node, task)
         if not runs:
-            self.capture(node, box)
+            self.capture(node, task)
             return
-        if isinstance(node, AccumulateGrad):
+        if leaf:
             if self.accumulate:
-                accumulate(node, box.grads[0], box.owned[0], self.create_graph)
+                accumulate(cast(AccumulateGrad, node), task.grads[0], task.owns(0), self.create_graph)
             return
-        found = self.cotangents(node, box)
+        found = self.cotangents(node, task)
         if self.checked:
             T.check_anomaly(node, found)
-        owned = ownership(node, found, box, self.watched)
+        owned = ownership(node, found, task, self.watched)
         if not self.retain_graph:
             if node.op is None:
                 node.release()
@@ -130,9 +155,9 @@ class Walk:
                 release_node(node)
         self.pass_on(node, found, owned)
 
-    def cotangents(self, node: Node, box: Arriving) -> tuple[Any, ...]:
+    def cotangents(self, node: Node, task: Task) -> tuple[Any, ...]:
         """Run the node and its hooks; what it returns is brought to the shapes and dtypes of the receivers."""
-        grads = tuple(box.grads)
+        grads = tuple(task.grads)
         if node.pre_hooks:
             grads = run_pre_hooks(node, grads)
         arrived = False
@@ -153,49 +178,53 @@ class Walk:
             fitted = fit_all(node, run_hooks(node, fitted, grads))
         return fitted
 
-    def capture(self, node: Node, box: Arriving) -> None:
+    def capture(self, node: Node, task: Task) -> None:
         """Keep what arrived for `autograd.grad`."""
-        for nr, g in enumerate(box.grads):
+        for nr, g in enumerate(task.grads):
             if (node, nr) in self.captures:
                 self.captures[node, nr] = g
-                box.owned[nr] = False
+                task.shown(nr)
 
-    def pass_on(self, node: Node, grads: tuple[Any, ...], owned: Sequence[bool]) -> None:
+    def pass_on(self, node: Node, grads: tuple[Any, ...], owned: int) -> None:
         """Send the results over the node's edges; let those run for which nothing more can arrive."""
-        waiting, reached = self.waiting, self.reached
+        tasks, reached = self.tasks, self.reached
         for i, edge in enumerate(node.edges):
             if edge is None:
                 continue
             target = edge[0]
             if reached is not None and target not in reached:
                 continue
+            task = tasks[target]
             g = grads[i]
             if g is not None:
-                self.send(edge, g, owned[i])
-            left = waiting[target] - 1
-            waiting[target] = left
-            if left == 0:
-                self.enqueue(target)
+                task.add(edge[1], g, (owned >> i) & 1 == 1)
+            task.waiting -= 1
+            if task.waiting == 0:
+                self.enqueue(task)
 
 
-def count_dependencies(roots: Sequence[Edge]) -> dict[Node, int]:
-    """How many edges lead to each reachable node."""
-    counts: dict[Node, int] = {node: 0 for node, _ in roots}
-    stack = list(counts)
+def count_dependencies(roots: Sequence[Edge]) -> dict[Node, Task]:
+    """The reachable nodes, with how many edges lead to each."""
+    tasks: dict[Node, Task] = {}
+    stack: list[Node] = []
+    for root, _ in roots:
+        if root not in tasks:
+            tasks[root] = Task(root)
+            stack.append(root)
     while stack:
         for edge in stack.pop().edges:
             if edge is None:
                 continue
             target = edge[0]
-            if target in counts:
-                counts[target] += 1
-            else:
-                counts[target] = 1
+            task = tasks.get(target)
+            if task is None:
+                task = tasks[target] = Task(target)
                 stack.append(target)
-    return counts
+            task.waiting += 1
+    return tasks
 
 
-def leading_to(nodes: dict[Node, int], targets: set[Node]) -> set[Node]:
+def leading_to(nodes: dict[Node, Task], targets: set[Node]) -> set[Node]:
     """The nodes that must run so that the targets get their cotangents: those with a path to one of them."""
     into: dict[Node, list[Node]] = {}
     for node in nodes:
@@ -255,24 +284,26 @@ def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
     return g
 
 
-def ownership(node: Node, found: tuple[Any, ...], box: Arriving, watched: bool) -> list[bool]:
-    """Which results nobody else can hold: fresh ones, and arrived ones the engine owned and that are passed on once."""
-    owned: list[bool] = []
-    known = node.op is not None and not node.hooks and not node.pre_hooks and not watched
+def ownership(node: Node, found: tuple[Any, ...], task: Task, watched: bool) -> int:
+    """Which results nobody else can hold, a bit for each: fresh ones, and arrived ones that were owned and are passed on once."""
+    if node.op is None or node.hooks or node.pre_hooks or watched:
+        return 0
+    owned = 0
     for i, g in enumerate(found):
-        owned.append(known and g is not None and is_alone(node, g, i, found, box))
+        if g is not None and is_alone(node, g, i, found, task):
+            owned |= 1 << i
     return owned
 
 
-def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], box: Arriving) -> bool:
+def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], task: Task) -> bool:
     """Whether the memory of the result number `place` is no other result's, no saved value's and nobody else's who sent it."""
     storage = g._storage
     other: TensorBase | None
     for i, other in enumerate(found):
         if i != place and other is not None and other._storage is storage:
             return False
-    for i, other in enumerate(box.grads):
-        if other is not None and other._storage is storage and not box.owned[i]:
+    for i, other in enumerate(task.grads):
+        if other is not None and other._storage is storage and not task.owns(i):
             return False
     if node.versions:
         for value in node.saved:
@@ -341,32 +372,32 @@ def check_hook_result(hook: Any, result: Any, g: Any) -> Any:
     return result
 
 
-def run_tensor_hooks(node: Node, box: Arriving) -> None:
+def run_tensor_hooks(node: Node, task: Task) -> None:
     """The hooks that `Tensor.register_hook` put on outputs of `node`, or on its leaf, and `.grad` of tensors that retain it."""
     if isinstance(node, AccumulateGrad):
         meta = node.variable._meta
         if meta is not None and meta.hooks:
-            run_hooks_of_output(meta.hooks, box, 0)
+            run_hooks_of_output(meta.hooks, task, 0)
         return
     if node.tensor_hooks is not None:
         for nr, hooks in node.tensor_hooks.items():
-            run_hooks_of_output(hooks, box, nr)
+            run_hooks_of_output(hooks, task, nr)
     if node.retained is not None:
-        keep_retained(node, box)
+        keep_retained(node, task)
 
 
-def run_hooks_of_output(hooks: HookDict, box: Arriving, nr: int) -> None:
+def run_hooks_of_output(hooks: HookDict, task: Task, nr: int) -> None:
     """The hooks on one output. They may keep what they are shown, so the engine no longer owns it."""
     for hook in tuple(hooks.values()):
-        box.grads[nr] = check_hook_result(hook, hook(box.grads[nr]), box.grads[nr])
-        box.owned[nr] = False
+        task.grads[nr] = check_hook_result(hook, hook(task.grads[nr]), task.grads[nr])
+        task.shown(nr)
 
 
-def keep_retained(node: Node, box: Arriving) -> None:
+def keep_retained(node: Node, task: Task) -> None:
     """`.grad` of computed tensors that asked to retain it: a copy of their own."""
     assert node.retained is not None
     for nr, reference in node.retained.items():
-        tensor, g = reference(), box.grads[nr]
+        tensor, g = reference(), task.grads[nr]
         if tensor is None or g is None:
             continue
         meta = tensor.autograd_meta()
@@ -417,10 +448,10 @@ def run_backward(
     local.walk = walk
     try:
         for i, (edge, g) in enumerate(zip(roots, grads, strict=True)):
-            walk.send(edge, fit(g, edge[0].meta(edge[1]), None, i), False)
+            walk.tasks[edge[0]].add(edge[1], fit(g, edge[0].meta(edge[1]), None, i), False)
         for node in dict.fromkeys([node for node, _ in roots]):
-            if walk.waiting[node] == 0 and walk.reaches(node):
-                walk.enqueue(node)
+            if walk.tasks[node].waiting == 0 and walk.reaches(node):
+                walk.enqueue(walk.tasks[node])
         walk.run()
     except Exception:
         if local.anomaly and walk.current is not None:

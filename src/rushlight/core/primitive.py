@@ -334,17 +334,23 @@ class Unconnected(Primitive):
 UNCONNECTED: Final = Unconnected()
 
 
+# The `needs` of nodes with one and two inputs, by which are wanted, a bit for each.
+_ONE: Final[list[tuple[bool, ...]]] = [(False,), (True,)]
+_TWO: Final[list[tuple[bool, ...]]] = [(False, False), (True, False), (False, True), (True, True)]
+
+
 def start_node(op: Primitive, inputs: tuple[TensorBase, ...]) -> Node:
     """A fresh node of `op` with the edges of its inputs; its outputs are still to be described."""
     kind: Kind = op.kind
     node: Node = Node.__new__(kind.node_class)
     if len(inputs) == 2:
         a, b = edge_of(inputs[0]), edge_of(inputs[1])
-        needed = a is not None or b is not None
-        fill_node(node, op if needed else UNCONNECTED, (a, b), (a is not None, b is not None))
+        wanted = (1 if a is not None else 0) + (2 if b is not None else 0)
+        fill_node(node, op if wanted else UNCONNECTED, (a, b), _TWO[wanted])
     elif len(inputs) == 1:
         a = edge_of(inputs[0])
-        fill_node(node, op if a is not None else UNCONNECTED, (a,), (a is not None,))
+        wanted = 1 if a is not None else 0
+        fill_node(node, op if wanted else UNCONNECTED, (a,), _ONE[wanted])
     else:
         edges = tuple([edge_of(t) for t in inputs])
         needs = tuple([edge is not None for edge in edges])

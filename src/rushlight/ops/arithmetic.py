@@ -34,6 +34,7 @@ from rushlight.ops.arithmetic_rules import (
     RsubTensor,
     Sub,
     SubOperator,
+    negated,
     no_bool,
 )
 from rushlight.ops.checks import float_operands, need_tensor
@@ -48,7 +49,7 @@ from rushlight.ops.common import (
     methods,
     serve,
     tensors_of,
-    unary,
+    write_out,
 )
 
 __all__ = [
@@ -131,12 +132,8 @@ def fmod(input: Any, other: Any, *, out: Any = None) -> Any:
 def neg(input: Any, *, out: Any = None) -> Any:
     """`-input`. Raises `RuntimeError` for bool: use `~` or `logical_not`."""
     need_tensor("neg", input)
-    if input._dtype.category == BOOL:
-        raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
-            "`~` or `logical_not()` operator instead."
-        )
-    return unary(NEG, input, out)
+    result = negated(input)
+    return result if out is None else write_out(out, result, "neg")
 
 
 def positive(input: Any) -> Any:
@@ -247,7 +244,7 @@ fill(
     rfloor_divide=ReflectedOperator(FLOOR_DIVIDE),
     remainder=_remainder_operator,
     rremainder=ReflectedOperator(REMAINDER),
-    neg=neg,
+    neg=negated,
     iadd=InplaceOperator(ADD),
     isub=SubOperator(InplaceOperator(SUB)),
     imul=InplaceOperator(MUL),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY
-from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply2
+from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply1, apply2
 from rushlight.core.table import Operator
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, conj
 from rushlight.ops.checks import float_operand, not_implemented
 from rushlight.ops.common import Binary, BinaryOperator, Unary, Undifferentiable, operand
 
@@ -102,7 +102,7 @@ class Mul(Binary):
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         a, b = saved
-        return g * b.conj() if needs[0] else None, g * a.conj() if needs[1] else None
+        return g * conj(b) if needs[0] else None, g * conj(a) if needs[1] else None
 
 
 class Div(Binary):
@@ -118,7 +118,7 @@ class Div(Binary):
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         a, b = saved
-        ga = g / b.conj() if needs[0] else None
+        ga = g / conj(b) if needs[0] else None
         return ga, -g * ((a / b) / b).conj() if needs[1] else None
 
 
@@ -241,6 +241,16 @@ FLOOR_DIVIDE = FloorDivide()
 DIV_MODES = {mode: DivMode(mode) for mode in ("floor", "trunc")}
 REMAINDER, REMAINDER_NUMBER = Remainder(), RemainderNumber()
 FMOD, FMOD_NUMBER = Fmod(), FmodNumber()
+
+
+def negated(input: TensorBase) -> Any:
+    """`-input`, which bool tensors refuse."""
+    if input._dtype.category == BOOL:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+            "`~` or `logical_not()` operator instead."
+        )
+    return apply1(NEG, input)
 
 
 def no_bool(a: Any, b: Any) -> None:

@@ -16,18 +16,21 @@ from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
 from rushlight.core.table import Operator
-from rushlight.core.tensor import TensorBase, array_of, attach, is_tensor, wrap
+from rushlight.core.tensor import TensorBase, array_of, attach, conj, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
 class _Constants:
-    """Zero-dim tensors that stand for Python scalars, by (value, dtype, device) for each type of scalar. No user is handed one."""
+    """Zero-dim tensors that stand for Python scalars. No user is handed one.
+
+    floats: those of floats on the CPU, by dtype and value. others: by type, value, dtype and device.
+    """
 
     __slots__ = ("floats", "others")
 
     def __init__(self) -> None:
-        self.floats: dict[tuple[float, dtype, device], TensorBase] = {}
-        self.others: dict[tuple[Any, Any, dtype, device], TensorBase] = {}
+        self.floats: dict[dtype, dict[Any, Any]] = {}
+        self.others: dict[Any, Any] = {}
 
 
 _constants: Final = _Constants()
@@ -36,23 +39,23 @@ _MOST_CONSTANTS: Final = 4096
 
 def constant(value: Any, of: dtype, where: device) -> Any:
     """A zero-dim tensor holding a Python scalar, cached. Integers wrap as in torch; never write into it."""
-    if type(value) is float:
-        found = _constants.floats.get((value, of, where))
-        if found is not None and (value or math.copysign(1.0, value) > 0):
-            return found
-        made: TensorBase = new_constant(value, of, where)
-        if value or math.copysign(1.0, value) > 0:
-            if len(_constants.floats) >= _MOST_CONSTANTS:
-                _constants.floats.clear()
-            _constants.floats[(value, of, where)] = made
-        return made
-    key = (type(value), value, of, where)
-    found = _constants.others.get(key)
+    kind = type(value)
+    if kind is float and not value and math.copysign(1.0, value) < 0:
+        return new_constant(value, of, where)  # -0.0 equals 0.0, so it can't be found by value
+    key = value
+    table = _constants.others
+    if kind is float and where is CPU:
+        floats = _constants.floats.get(of)
+        if floats is None:
+            floats = _constants.floats[of] = {}
+        table = floats
+    else:
+        key = (kind, value, of, where)
+    found = table.get(key)
     if found is None:
-        found = new_constant(value, of, where)
-        if len(_constants.others) >= _MOST_CONSTANTS:
-            _constants.others.clear()
-        _constants.others[key] = found
+        if len(table) >= _MOST_CONSTANTS:
+            table.clear()
+        found = table[key] = new_constant(value, of, where)
     return found
 
 
@@ -127,7 +130,7 @@ class Unary(Primitive):
         raise NotImplementedError(f"{self.name} has no slope")
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        return g * self.slope(saved[0]).conj()
+        return g * conj(self.slope(saved[0]))
 
     def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         return tangents[0] * self.slope(saved[0])

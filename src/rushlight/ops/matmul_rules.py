@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core.primitive import COMMON, SAME, Primitive, apply2, apply_view
-from rushlight.core.tensor import TensorBase
+from rushlight.core.tensor import TensorBase, conj
 from rushlight.ops.view_rules import TRANSPOSE, Transpose
 
 SWAP_LAST = Transpose((0, 2, 1))
@@ -13,7 +13,7 @@ SWAP_LAST = Transpose((0, 2, 1))
 
 def transposed(matrix: Any) -> Any:
     """The conjugate transpose of a matrix."""
-    return apply_view(TRANSPOSE, matrix.conj())
+    return apply_view(TRANSPOSE, conj(matrix))
 
 
 class Product(Primitive):
@@ -46,7 +46,7 @@ class Mm(Product):
             return ga, None
         # The gradient of a transposed matrix (a linear layer's weight) lies in memory as the matrix does.
         gb = (
-            apply_view(TRANSPOSE, apply2(MM, apply_view(TRANSPOSE, g), a.conj()))
+            apply_view(TRANSPOSE, apply2(MM, apply_view(TRANSPOSE, g), conj(a)))
             if by_columns
             else apply2(MM, transposed(a), g)
         )

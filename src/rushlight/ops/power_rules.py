@@ -6,7 +6,7 @@ import cmath
 import math
 from typing import Any
 
-from rushlight.base.dtypes import COMPLEX, INTEGER, with_scalar
+from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, with_scalar
 from rushlight.core.primitive import apply1, apply2
 from rushlight.core.table import Operator
 from rushlight.core.tensor import TensorBase
@@ -175,7 +175,10 @@ def pow_number(x: Any, exponent: Any) -> Any:
 
 def promoted_by(x: Any, number: Any) -> Any:
     """x in the dtype that it and a Python number have together."""
-    of = with_scalar(x._dtype, number)
+    of = x._dtype
+    if of.category >= FLOATING and not isinstance(number, complex):
+        return x
+    of = with_scalar(of, number)
     if of.category <= INTEGER and number < 0:
         raise RuntimeError(
             "Integers to negative integer powers are not allowed. Make the tensor or the exponent floating-point, for example "

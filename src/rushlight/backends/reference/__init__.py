@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rushlight.backends.reference import (
     activation,
@@ -103,8 +103,9 @@ class Kernels:
                 table[name] = kernel
         self.__dict__.update(table)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        raise AttributeError(f"the backend has no kernel '{name}'")
+    if TYPE_CHECKING:  # a class without this method has its attributes found faster
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
     def __contains__(self, name: str) -> bool:
         return name in self.__dict__
