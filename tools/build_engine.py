@@ -28,6 +28,7 @@ MANIFEST = "rushlight/_engine.txt"
 # What runs for every operation. Public functions stay in files that are not compiled: mypyc drops their docstrings.
 MODULES = (
     "rushlight.backends.hidden",
+    "rushlight.base.kinds",
     "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",

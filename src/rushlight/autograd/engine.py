@@ -17,7 +17,19 @@ from typing import Any, Final, cast
 from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
 from rushlight.core.modes import local, set_grad
-from rushlight.core.node import AccumulateGrad, Edge, Meta, Node, Packed, SavedOutput, release_node, run_node
+from rushlight.core.node import (
+    AccumulateGrad,
+    Edge,
+    Extras,
+    Meta,
+    Node,
+    Packed,
+    SavedOutput,
+    edges_of,
+    extras_of,
+    release_node,
+    run_node,
+)
 from rushlight.core.storage import AutogradMeta
 from rushlight.core.strides import numpy_strides
 from rushlight.core.table import T
@@ -135,7 +147,7 @@ class Walk:
         if runs and self.captures:  # as torch: where the node runs too, what is captured is what its hooks have not changed yet
             self.capture(node, task)
         leaf = isinstance(node, AccumulateGrad)
-        if leaf or node.tensor_hooks is not None or node.retained is not None:
+        if leaf or node.extras is not None:
             run_tensor_hooks(node, task)
         if not runs:
             self.capture(node, task)
@@ -158,7 +170,7 @@ class Walk:
     def cotangents(self, node: Node, task: Task) -> tuple[Any, ...]:
         """Run the node and its hooks; what it returns is brought to the shapes and dtypes of the receivers."""
         grads = tuple(task.grads)
-        if node.pre_hooks:
+        if node.extras is not None:
             grads = run_pre_hooks(node, grads)
         arrived = False
         for g in grads:
@@ -174,7 +186,7 @@ class Walk:
             fitted = fit_all(node, found)
         else:
             fitted = (None,) * len(node.edges)
-        if node.hooks:
+        if node.extras is not None and node.extras.hooks:
             fitted = fit_all(node, run_hooks(node, fitted, grads))
         return fitted
 
@@ -188,7 +200,8 @@ class Walk:
     def pass_on(self, node: Node, grads: tuple[Any, ...], owned: int) -> None:
         """Send the results over the node's edges; let those run for which nothing more can arrive."""
         tasks, reached = self.tasks, self.reached
-        for i, edge in enumerate(node.edges):
+        edges: tuple[Edge | None, ...] = node.edges
+        for i, edge in enumerate(edges):
             if edge is None:
                 continue
             target = edge[0]
@@ -212,7 +225,7 @@ def count_dependencies(roots: Sequence[Edge]) -> dict[Node, Task]:
             tasks[root] = Task(root)
             stack.append(root)
     while stack:
-        for edge in stack.pop().edges:
+        for edge in edges_of(stack.pop()):
             if edge is None:
                 continue
             target = edge[0]
@@ -227,8 +240,10 @@ def count_dependencies(roots: Sequence[Edge]) -> dict[Node, Task]:
 def leading_to(nodes: dict[Node, Task], targets: set[Node]) -> set[Node]:
     """The nodes that must run so that the targets get their cotangents: those with a path to one of them."""
     into: dict[Node, list[Node]] = {}
+    edges: tuple[Edge | None, ...]
     for node in nodes:
-        for edge in node.edges:
+        edges = node.edges
+        for edge in edges:
             if edge is not None:
                 into.setdefault(edge[0], []).append(node)
     wanted: set[Node] = set()
@@ -244,7 +259,8 @@ def leading_to(nodes: dict[Node, Task], targets: set[Node]) -> set[Node]:
 def fit_all(node: Node, found: tuple[Any, ...]) -> tuple[Any, ...]:
     """The results of `node` as the receivers want them; None where nobody does."""
     changed: list[Any] | None = None
-    for i, edge in enumerate(node.edges):
+    edges: tuple[Edge | None, ...] = node.edges
+    for i, edge in enumerate(edges):
         g: TensorBase | None = found[i]
         if g is None:
             continue
@@ -286,7 +302,7 @@ def fit(g: Any, meta: Meta, node: Node | None, i: int) -> Any:
 
 def ownership(node: Node, found: tuple[Any, ...], task: Task, watched: bool) -> int:
     """Which results nobody else can hold, a bit for each: fresh ones, and arrived ones that were owned and are passed on once."""
-    if node.op is None or node.hooks or node.pre_hooks or watched:
+    if node.op is None or watched or (node.extras is not None and (node.extras.hooks or node.extras.pre_hooks)):
         return 0
     owned = 0
     for i, g in enumerate(found):
@@ -319,7 +335,8 @@ def is_alone(node: Node, g: TensorBase, place: int, found: tuple[Any, ...], task
 def accumulate(node: AccumulateGrad, g: TensorBase | None, owned: bool, create_graph: bool) -> None:
     """Add `g` to the leaf's `.grad`; the first one is kept without a copy when the engine owns it."""
     leaf = node.variable
-    if node.pre_hooks:
+    extras = node.extras
+    if extras is not None and extras.pre_hooks:
         g, owned = run_pre_hooks(node, (g,))[0], False
     meta = leaf._meta
     if meta is None:
@@ -341,7 +358,7 @@ def accumulate(node: AccumulateGrad, g: TensorBase | None, owned: bool, create_g
             result = hook(leaf)
             if result is not None:
                 raise TypeError(f"a post accumulate grad hook must return None, but hook returned '{type(result).__name__}'")
-    if node.hooks:
+    if extras is not None and extras.hooks:
         run_hooks(node, (), (g,))
 
 
@@ -379,11 +396,10 @@ def run_tensor_hooks(node: Node, task: Task) -> None:
         if meta is not None and meta.hooks:
             run_hooks_of_output(meta.hooks, task, 0)
         return
-    if node.tensor_hooks is not None:
-        for nr, hooks in node.tensor_hooks.items():
+    if node.extras is not None:
+        for nr, hooks in node.extras.tensor_hooks.items():
             run_hooks_of_output(hooks, task, nr)
-    if node.retained is not None:
-        keep_retained(node, task)
+        keep_retained(node.extras, task)
 
 
 def run_hooks_of_output(hooks: HookDict, task: Task, nr: int) -> None:
@@ -393,10 +409,9 @@ def run_hooks_of_output(hooks: HookDict, task: Task, nr: int) -> None:
         task.shown(nr)
 
 
-def keep_retained(node: Node, task: Task) -> None:
+def keep_retained(extras: Extras, task: Task) -> None:
     """`.grad` of computed tensors that asked to retain it: a copy of their own."""
-    assert node.retained is not None
-    for nr, reference in node.retained.items():
+    for nr, reference in extras.retained.items():
         tensor, g = reference(), task.grads[nr]
         if tensor is None or g is None:
             continue
@@ -406,14 +421,14 @@ def keep_retained(node: Node, task: Task) -> None:
 
 def run_pre_hooks(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_prehook`."""
-    for hook in tuple((node.pre_hooks or {}).values()):
+    for hook in tuple(extras_of(node).pre_hooks.values()):
         grads = replaced(hook, hook(grads), grads)
     return grads
 
 
 def run_hooks(node: Node, found: tuple[Any, ...], grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_hook`."""
-    for hook in tuple((node.hooks or {}).values()):
+    for hook in tuple(extras_of(node).hooks.values()):
         found = replaced(hook, hook(found, grads), found)
     return found
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.autograd.profile_report import Event, EventList
-from rushlight.backends.hidden import HiddenArray
+from rushlight.backends.hidden import COPIES, HiddenArray, default_of
 from rushlight.backends.registry import kernels_for
 from rushlight.base.device import CPU, interned
 
@@ -140,7 +140,6 @@ class profile:
         self.events: list[Event] = []
         self.start = self.end = 0
         self._before: list[tuple[Any, Any]] = []
-        self._default: Any = None
 
     def add(self, event: Event) -> None:
         """Keep one event (list.append is atomic: any thread may call this)."""
@@ -159,8 +158,7 @@ class profile:
             if where.kernels is not None:
                 self._before.append((where, where.kernels))
                 where.kernels = RecordingKernels(where.kernels, self)
-        self._default = HiddenArray.default
-        HiddenArray.default = self._timed_default()  # type: ignore[method-assign]
+        COPIES.watcher = self._copied
         self.start = time.perf_counter_ns()
         return self
 
@@ -170,20 +168,16 @@ class profile:
         self.end = time.perf_counter_ns()
         for where, kernels in self._before:
             where.kernels = kernels
-        HiddenArray.default = self._default  # type: ignore[method-assign]
+        COPIES.watcher = None
         _running.remove(self)
 
-    def _timed_default(self) -> Any:
-        original, add = self._default, self.add
-
-        def default(hidden: HiddenArray) -> Any:
-            start = time.perf_counter_ns()
-            found = original(hidden)
-            end, bytes_ = time.perf_counter_ns(), 2 * bytes_of(found)
-            add(Event("copy to default layout", start, end, threading.get_ident(), "numpy", (found.shape,), bytes_, (layout_of(hidden),)))
-            return found
-
-        return default
+    def _copied(self, hidden: HiddenArray) -> Any:
+        """Make a copy in the default layout and note it."""
+        start = time.perf_counter_ns()
+        found = default_of(hidden)
+        end, moved = time.perf_counter_ns(), 2 * bytes_of(found)
+        self.add(Event("copy to default layout", start, end, threading.get_ident(), "numpy", (found.shape,), moved, (layout_of(hidden),)))
+        return found
 
     def _finished(self) -> EventList:
         if self.enabled and not self.end:

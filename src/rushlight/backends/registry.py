@@ -10,27 +10,27 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from rushlight.base.device import device
 from rushlight.base.env import setting
 from rushlight.base.errors import DeviceUnavailableError, UnsupportedOperationError
+from rushlight.base.kinds import Device
 
 _FULL_NAMES = {"cuda": "CUDA", "mps": "MPS (Apple GPU)", "xpu": "XPU (Intel GPU)"}
 _announced: set[str] = set()
 
 
-def is_emulated(d: device) -> bool:
+def is_emulated(d: Device) -> bool:
     """Whether tensors on `d` really live in host memory: no accelerator backend exists yet."""
     return d.type in _FULL_NAMES
 
 
-def kernels_for(d: device) -> Any:
+def kernels_for(d: Device) -> Any:
     """The kernel table of device `d`, loaded and remembered on the device object itself."""
     if d.kernels is None:
         d.kernels = _load(d)
     return d.kernels
 
 
-def _load(d: device) -> Any:
+def _load(d: Device) -> Any:
     if d.type == "meta":
         return import_module("rushlight.backends.meta").meta
     if is_emulated(d):
@@ -47,7 +47,7 @@ def _load(d: device) -> Any:
     return import_module("rushlight.backends.reference").reference
 
 
-def _announce(d: device) -> None:
+def _announce(d: Device) -> None:
     name = _FULL_NAMES[d.type]
     if setting("RUSHLIGHT_STRICT_DEVICE") == "1":
         raise DeviceUnavailableError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Any, Final, cast
+
+from rushlight.base.kinds import Device
 
 KNOWN_TYPES: Final = ("cpu", "cuda", "mps", "meta", "xpu")
 # What people say instead, and what they mean.
@@ -16,18 +18,14 @@ _CURES: Final = {
 }
 
 
-class device:
+class device(Device):
     """Where a tensor lives: `device("cuda:1")`, `device("cuda", 1)`, `device("cpu")`; also a context manager that
     makes it the default device inside its block.
 
     Raises `RuntimeError` for a type or an index that cannot be understood.
     """
 
-    __slots__ = ("type", "index", "kernels")
-    type: str
-    index: int | None
-    # The kernels that compute on this device; filled by backends/registry.py when the device is first used.
-    kernels: Any
+    __slots__ = ()
 
     def __new__(cls, type: Any, index: int | None = None) -> device:  # torch's own argument names
         if isinstance(type, device):
@@ -53,7 +51,7 @@ class device:
         key = (kind, index)
         found = _INTERNED.get(key)
         if found is None:
-            found = object.__new__(cls)
+            found = cast(device, Device.__new__(cls))
             found.type, found.index, found.kernels = kind, index, None
             found = _INTERNED.setdefault(key, found)
         return found

@@ -2,59 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 
-# Categories in the order in which a higher one wins a promotion.
-BOOL: Final = 0
-INTEGER: Final = 1
-FLOATING: Final = 2
-COMPLEX: Final = 3
+from rushlight.base.kinds import BOOL as BOOL
+from rushlight.base.kinds import COMPLEX as COMPLEX
+from rushlight.base.kinds import FLOATING as FLOATING
+from rushlight.base.kinds import FROM_NUMPY as FROM_NUMPY
+from rushlight.base.kinds import INTEGER as INTEGER
+from rushlight.base.kinds import Dtype
 
 
-class dtype:
+class dtype(Dtype):
     """The element type of a tensor, as `torch.dtype`; compare with `is` or `==`.
 
     `np` is the NumPy dtype that holds it, `category` its place in the promotion order.
     """
 
-    __slots__ = ("name", "_np", "category", "itemsize", "alias")
+    __slots__ = ()
 
-    def __init__(self, name: str, numpy_dtype: Any, category: int, itemsize: int, alias: str = "") -> None:
-        self.name = name
-        self._np: np.dtype[Any] | None = None if numpy_dtype is None else np.dtype(numpy_dtype)
-        self.category = category
-        self.itemsize = itemsize
-        self.alias = alias
-
-    @property
-    def np(self) -> np.dtype[Any]:
-        """The NumPy dtype; bfloat16's is ml_dtypes', which is imported when it is first asked for."""
-        found = self._np
-        if found is None:
-            import ml_dtypes  # a tenth of the time that importing rushlight may take
-
-            found = self._np = np.dtype(ml_dtypes.bfloat16)
-            FROM_NUMPY[found] = self
-        return found
-
-    @property
-    def is_floating_point(self) -> bool:
-        return self.category == FLOATING
-
-    @property
-    def is_complex(self) -> bool:
-        return self.category == COMPLEX
-
-    @property
-    def is_signed(self) -> bool:
-        return self.name not in ("bool", "uint8")
-
-    @property
-    def is_differentiable(self) -> bool:
-        """Whether tensors of this dtype can require gradients."""
-        return self.category >= FLOATING
+    def __new__(cls, name: str, numpy_dtype: Any, category: int, itemsize: int, alias: str = "") -> dtype:
+        made = cast(dtype, Dtype.__new__(cls))
+        made.name = name
+        made._np = None if numpy_dtype is None else np.dtype(numpy_dtype)
+        made.category = category
+        made.itemsize = itemsize
+        made.alias = alias
+        return made
 
     def to_real(self) -> dtype:
         """The dtype of the real part (`complex128` gives `float64`)."""
@@ -85,7 +61,7 @@ complex64: Final = dtype("complex64", np.complex64, COMPLEX, 8, "cfloat")
 complex128: Final = dtype("complex128", np.complex128, COMPLEX, 16, "cdouble")
 
 ALL: Final = (float64, float32, float16, bfloat16, int8, int16, int32, int64, uint8, bool_, complex64, complex128)
-FROM_NUMPY: Final[dict[Any, dtype]] = {d._np: d for d in ALL if d._np is not None}
+FROM_NUMPY.update({d._np: d for d in ALL if d._np is not None})
 _BY_NAME: Final = {d.name: d for d in ALL}
 HALF: Final = (float16, bfloat16)
 
@@ -97,7 +73,7 @@ def by_name(name: str) -> dtype:
 
 def from_numpy_dtype(numpy_dtype: Any) -> dtype:
     """Our dtype for a NumPy one; `TypeError` when torch has no such type."""
-    found = FROM_NUMPY.get(numpy_dtype)
+    found: dtype | None = FROM_NUMPY.get(numpy_dtype)
     if found is None and getattr(numpy_dtype, "name", "") == "bfloat16" and numpy_dtype == bfloat16.np:
         return bfloat16
     if found is None:
@@ -184,17 +160,17 @@ def scalar_dtype(value: Any) -> dtype:
     raise TypeError(f"expected a number, got {kind.__name__}")
 
 
-def with_scalar(tensor_dtype: dtype, value: Any) -> dtype:
+def with_scalar(tensor_dtype: Dtype, value: Any) -> Any:
     """The result dtype of a tensor and a Python scalar: the scalar only ever raises the category."""
     own = scalar_dtype(value)
     if own.category <= tensor_dtype.category:
         return tensor_dtype
     if own.category == COMPLEX and tensor_dtype.category == FLOATING:
-        return tensor_dtype.to_complex()
+        return cast(dtype, tensor_dtype).to_complex()
     return own
 
 
-def result_dtype(entries: list[tuple[dtype, bool]]) -> dtype:
+def result_dtype(entries: Sequence[tuple[Any, bool]]) -> Any:
     """torch's result type of tensors given as (dtype, is zero-dim): zero-dim ones only raise the category."""
     dim: dtype | None = None
     zero: dtype | None = None
@@ -213,7 +189,7 @@ def result_dtype(entries: list[tuple[dtype, bool]]) -> dtype:
     return zero
 
 
-def can_cast(from_: dtype, to: dtype) -> bool:
+def can_cast(from_: Dtype, to: Dtype) -> bool:
     """Whether torch casts a result of `from_` into an `out` tensor of dtype `to`: never to a lower category."""
     return from_.category <= to.category
 

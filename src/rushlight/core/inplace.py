@@ -17,7 +17,7 @@ from rushlight.base.build import PACKAGE
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
 from rushlight.core.modes import STATE, Override, local
-from rushlight.core.node import Edge, Meta, Node, edge_of, node_class
+from rushlight.core.node import Edge, Meta, Node, edge_of, edges_of, extras_of, node_class
 from rushlight.core.primitive import (
     PLAIN,
     Kind,
@@ -264,7 +264,7 @@ def adopt_history(target: TensorBase, node: Node, output_nr: int, place: int) ->
         return
     base: TensorBase = view.base
     slices: CopySlices = cast(CopySlices, Node.__new__(_copy_slices_class))
-    others = node.edges[:place] + node.edges[place + 1 :]
+    others = edges_of(node)[:place] + edges_of(node)[place + 1 :]
     needs = (base._requires_grad, *[edge is not None for edge in others])
     edges = (edge_of(base), *others)
     slices.start(None, edges, needs)
@@ -277,8 +277,8 @@ def adopt_history(target: TensorBase, node: Node, output_nr: int, place: int) ->
 
 def _set_history(target: TensorBase, node: Node, output_nr: int) -> None:
     old = target._grad_fn
-    if old is not None and old.retained and target._meta is not None and target._meta.retains_grad:
-        node.retained = {output_nr: old.retained.pop(target._output_nr)}
+    if old is not None and old.extras is not None and old.extras.retained and target._meta is not None and target._meta.retains_grad:
+        extras_of(node).retained = {output_nr: old.extras.retained.pop(target._output_nr)}
     target._grad_fn = node
     target._output_nr = output_nr
     target._requires_grad = True
@@ -300,12 +300,12 @@ class CopySlices(Node):
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         part = self._part(grads[0]).clone()
         if local.grad:  # a result that the write saved is now a view of this node's output
-            self.write.stand_in = bare_node(self.again, ((self, 0),), self.write.meta(0))
+            extras_of(self.write).stand_in = bare_node(self.again, ((self, 0),), self.write.meta(0))
         try:
             found = self.write.run((part,))
         finally:
             if local.grad:
-                self.write.stand_in = None
+                extras_of(self.write).stand_in = None
         base: Any = None
         if self.edges[0] is not None:
             base = grads[0].clone()

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
 from rushlight.base.compiled import mypyc_attr
-from rushlight.base.device import device
-from rushlight.base.dtypes import dtype
+from rushlight.base.kinds import Device, Dtype
 from rushlight.base.shape import Shape
 from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local, set_grad
@@ -29,7 +28,7 @@ class Meta:
 
     __slots__ = ("shape", "dtype", "device")
 
-    def __init__(self, shape: Shape, dtype: dtype, device: device) -> None:
+    def __init__(self, shape: Shape, dtype: Dtype, device: Device) -> None:
         self.shape = shape
         self.dtype = dtype
         self.device = device
@@ -84,6 +83,27 @@ class _Counter:
 _sequence: Final = _Counter()
 
 
+class Extras:
+    """What only few nodes are given.
+
+    pre_hooks: on all cotangents together, before the node runs. hooks: after it ran.
+    tensor_hooks: those of `Tensor.register_hook` by output. retained: by output, a weak reference to the tensor that
+        retains its gradient.
+    stand_in: what stands for the node in the history of an output it saved, while a write into a view is differentiated.
+    notes: the user's own.
+    """
+
+    __slots__ = ("pre_hooks", "hooks", "tensor_hooks", "retained", "stand_in", "notes")
+
+    def __init__(self) -> None:
+        self.pre_hooks = HookDict()
+        self.hooks = HookDict()
+        self.tensor_hooks: dict[int, HookDict] = {}
+        self.retained: dict[int, Any] = {}
+        self.stand_in: Node | None = None
+        self.notes: dict[str, Any] = {}
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Node:
     """One recorded operation. Each operation has its own subclass, named as torch names it (`MulBackward0`)."""
@@ -99,34 +119,22 @@ class Node:
         "_device",
         "metas",
         "sequence",
-        "pre_hooks",
-        "hooks",
-        "tensor_hooks",
-        "retained",
-        "stand_in",
-        "notes",
-        "origin",
+        "extras",
     )
     op: Primitive | None
-    edges: tuple[Edge | None, ...]
+    # One for each input, None for one that wants nothing. A leaf may stand for the edge to its AccumulateGrad: most graphs
+    # are never walked. Read them through `edges_of`.
+    edges: tuple[Any, ...]
     needs: tuple[bool, ...]
     saved: Any
     versions: tuple[int, ...]
     # What the cotangent of the only output must look like; of several outputs `metas` tells it.
     _shape: Shape
-    _dtype: dtype
-    _device: device
+    _dtype: Dtype
+    _device: Device
     metas: tuple[Meta | None, ...] | None
     sequence: int
-    # Hooks exist only on the few nodes that were given some.
-    pre_hooks: HookDict | None  # on all cotangents together, before the node runs
-    hooks: HookDict | None  # after the node ran
-    tensor_hooks: dict[int, HookDict] | None  # per output: Tensor.register_hook
-    retained: dict[int, Any] | None  # per output: a weak reference to the tensor that retains its gradient
-    # What stands for this node in the history of an output it saved: set while a write into a view is differentiated.
-    stand_in: Node | None
-    notes: dict[str, Any] | None
-    origin: Any
+    extras: Extras | None
 
     def __new__(cls) -> Node:
         """An instance of `cls` whose slots are still empty: `start` fills them."""
@@ -163,29 +171,23 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The nodes of the inputs, each with the number of the output that was used."""
-        return tuple((None, 0) if edge is None else edge for edge in self.edges)
+        return tuple((None, 0) if edge is None else edge for edge in edges_of(self))
 
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes on this node."""
-        if self.notes is None:
-            self.notes = {}
-        return self.notes
+        return extras_of(self).notes
 
     def _sequence_nr(self) -> int:
         return self.sequence
 
     def register_hook(self, hook: Callable[[Any, Any], Any]) -> HookHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node has run; it may return new `grad_inputs`."""
-        if self.hooks is None:
-            self.hooks = HookDict()
-        return self.hooks.add(hook)
+        return extras_of(self).hooks.add(hook)
 
     def register_prehook(self, hook: Callable[[Any], Any]) -> HookHandle:
         """Call `hook(grad_outputs)` before the node runs; it may return new `grad_outputs`."""
-        if self.pre_hooks is None:
-            self.pre_hooks = HookDict()
-        return self.pre_hooks.add(hook)
+        return extras_of(self).pre_hooks.add(hook)
 
     # What the engine needs.
 
@@ -224,7 +226,7 @@ class GradientEdge(NamedTuple):
 # Functions, not methods: calls of methods of a class that may have interpreted subclasses are slow when compiled.
 
 
-def fill_node(node: Node, op: Primitive | None, edges: tuple[Edge | None, ...], needs: tuple[bool, ...]) -> None:
+def fill_node(node: Node, op: Primitive | None, edges: tuple[Any, ...], needs: tuple[bool, ...]) -> None:
     """Fill a fresh node but for the description of its outputs."""
     node.op = op
     node.edges = edges
@@ -233,13 +235,14 @@ def fill_node(node: Node, op: Primitive | None, edges: tuple[Edge | None, ...], 
     node.saved = ()
     node.versions = ()
     node.sequence = _sequence.last = _sequence.last + 1
-    node.pre_hooks = None
-    node.hooks = None
-    node.tensor_hooks = None
-    node.retained = None
-    node.stand_in = None
-    node.notes = None
-    node.origin = None
+    node.extras = None
+
+
+def extras_of(node: Node) -> Extras:
+    """What only few nodes are given: from now on `node` is one of them."""
+    if node.extras is None:
+        node.extras = Extras()
+    return node.extras
 
 
 def keep_saved(node: Node, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
@@ -309,7 +312,8 @@ def unpack_node(node: Node) -> tuple[Any, ...]:
             if alias._storage.version != version:
                 raise RuntimeError(overwritten_message(node, alias, version))
             values = list(saved) if values is None else values
-            owner, nr = (node, value.output_nr) if node.stand_in is None else (node.stand_in, 0)
+            stand_in = None if node.extras is None else node.extras.stand_in
+            owner, nr = (node, value.output_nr) if stand_in is None else (stand_in, 0)
             restored: TensorBase = make_alias(alias)
             restored._grad_fn, restored._output_nr, restored._requires_grad = owner, nr, True
             values[place] = restored
@@ -417,6 +421,25 @@ def accumulate_node(leaf: TensorBase) -> Node:
     made.variable = leaf
     meta.accumulator = weakref.ref(made)
     return made
+
+
+def link_of(t: TensorBase) -> Any:
+    """What a node that is being recorded keeps for an input: its edge, or the leaf itself while it has no AccumulateGrad."""
+    if t._view is None and t._grad_fn is None:
+        meta = t._meta
+        if meta is None or meta.accumulator is None:
+            return t if t._requires_grad else None
+    return edge_of(t)
+
+
+def edges_of(node: Node) -> tuple[Edge | None, ...]:
+    """The edges of a node, those to leaves made now if nobody has asked for them before."""
+    for edge in node.edges:
+        if edge is not None and not isinstance(edge, tuple):
+            node.edges = tuple([(accumulate_node(e), 0) if isinstance(e, TensorBase) else e for e in node.edges])
+            break
+    edges: tuple[Edge | None, ...] = node.edges
+    return edges
 
 
 def edge_of(t: TensorBase) -> Edge | None:

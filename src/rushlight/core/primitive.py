@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 from rushlight.backends.hidden import HiddenArray
 from rushlight.backends.registry import kernels_for
 from rushlight.base.compiled import mypyc_attr
-from rushlight.base.device import device
-from rushlight.base.dtypes import FLOATING, dtype, get_default_dtype, result_dtype
+from rushlight.base.dtypes import FLOATING, get_default_dtype, result_dtype
+from rushlight.base.kinds import Device, Dtype
 from rushlight.core.modes import STATE, local
-from rushlight.core.node import Meta, Node, edge_of, fill_node, keep_saved, node_class
+from rushlight.core.node import Meta, Node, fill_node, keep_saved, link_of, node_class
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
 from rushlight.core.table import T
@@ -169,7 +169,7 @@ def apply1(op: Primitive, a: TensorBase) -> Any:
     else:
         out = wrap(y, where) if type(y) is not HiddenArray else wrap_hidden(y, where)
     if record and kind.differentiable and out._dtype.category >= FLOATING:
-        record_node(op, (a,), out)
+        record1(op, kind, a, out)
     return out
 
 
@@ -202,12 +202,12 @@ def apply2(op: Primitive, a: TensorBase, b: TensorBase) -> Any:
     out: TensorBase
     if type(z) is HiddenArray:
         out = wrap_hidden(z, where)
-    elif kind.elementwise and a._array is x and a._device is where and (a._shape == b._shape or not b._shape):
+    elif kind.elementwise and a._array is x and a._device is where and (a._shape is b._shape or not b._shape or a._shape == b._shape):
         out = wrap_like(z, a)
     else:
         out = wrap(z, where)
     if record and kind.differentiable and out._dtype.category >= FLOATING:
-        record_node(op, (a, b), out)
+        record2(op, kind, a, b, out)
     return out
 
 
@@ -343,24 +343,39 @@ def start_node(op: Primitive, inputs: tuple[TensorBase, ...]) -> Node:
     """A fresh node of `op` with the edges of its inputs; its outputs are still to be described."""
     kind: Kind = op.kind
     node: Node = Node.__new__(kind.node_class)
-    if len(inputs) == 2:
-        a, b = edge_of(inputs[0]), edge_of(inputs[1])
-        wanted = (1 if a is not None else 0) + (2 if b is not None else 0)
-        fill_node(node, op if wanted else UNCONNECTED, (a, b), _TWO[wanted])
-    elif len(inputs) == 1:
-        a = edge_of(inputs[0])
-        wanted = 1 if a is not None else 0
-        fill_node(node, op if wanted else UNCONNECTED, (a,), _ONE[wanted])
-    else:
-        edges = tuple([edge_of(t) for t in inputs])
-        needs = tuple([edge is not None for edge in edges])
-        fill_node(node, op if True in needs else UNCONNECTED, edges, needs)
+    edges = tuple([link_of(t) for t in inputs])
+    needs = tuple([edge is not None for edge in edges])
+    fill_node(node, op if True in needs else UNCONNECTED, edges, needs)
     return node
+
+
+def record1(op: Primitive, kind: Kind, a: TensorBase, out: TensorBase) -> None:
+    """Make the node of a unary operation with one output."""
+    node: Node = Node.__new__(kind.node_class)
+    edge = link_of(a)
+    if edge is None:
+        fill_node(node, UNCONNECTED, (None,), _ONE[0])
+    else:
+        fill_node(node, op, (edge,), _ONE[1])
+    finish_node(node, op, (a,), out)
+
+
+def record2(op: Primitive, kind: Kind, a: TensorBase, b: TensorBase, out: TensorBase) -> None:
+    """Make the node of a binary operation with one output."""
+    node: Node = Node.__new__(kind.node_class)
+    first, second = link_of(a), link_of(b)
+    wanted = (1 if first is not None else 0) + (2 if second is not None else 0)
+    fill_node(node, op if wanted else UNCONNECTED, (first, second), _TWO[wanted])
+    finish_node(node, op, (a, b), out)
 
 
 def record_node(op: Primitive, inputs: tuple[TensorBase, ...], out: TensorBase) -> None:
     """Make the node of an operation with one output."""
-    node = start_node(op, inputs)
+    finish_node(start_node(op, inputs), op, inputs, out)
+
+
+def finish_node(node: Node, op: Primitive, inputs: tuple[TensorBase, ...], out: TensorBase) -> None:
+    """Describe the only output, save what the derivative needs, and give the output its history."""
     node._shape = out._shape
     node._dtype = out._dtype
     node._device = out._device
@@ -398,7 +413,7 @@ def promoted(op: Primitive, k: Any, tensors: tuple[TensorBase, ...], arrays: lis
     """The arrays brought to the dtype torch computes in."""
     first = op.promote_from
     members = tensors[first:]
-    common: dtype = members[0]._dtype
+    common: Dtype = members[0]._dtype
     if any(t._dtype is not common for t in members):
         if op.promotion == SAME:
             found = ", ".join(repr(t._dtype) for t in members)
@@ -415,9 +430,9 @@ def promoted(op: Primitive, k: Any, tensors: tuple[TensorBase, ...], arrays: lis
     ]
 
 
-def common_device(op: Primitive, tensors: tuple[TensorBase, ...]) -> device:
+def common_device(op: Primitive, tensors: tuple[TensorBase, ...]) -> Device:
     """The device of the result; mixing devices is an error except for zero-dim CPU tensors, as in torch."""
-    where: device = tensors[0]._device
+    where: Device = tensors[0]._device
     for t in tensors[1:]:
         if t._device is where:
             continue

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rushlight.backends.hidden import HiddenArray
-from rushlight.base.compiled import mypyc_attr
 from rushlight.core.hooks import HookDict
 
 if TYPE_CHECKING:
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@mypyc_attr(acyclic=True)
 class Storage:
     """The memory behind a tensor, its views and its detached aliases.
+
+    Never `mypyc_attr(acyclic=True)`: mypyc frees classes without a collector's header through CPython's trashcan too, which
+    then writes before their memory when they are let go deep inside other objects.
 
     version: how often the memory was written in place; saved values compare it.
     hidden: the value in a layout of the backend's own, or None once (or always) in the default one. A hidden

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
-from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, FROM_NUMPY, dtype
+from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, dtype
+from rushlight.base.kinds import FROM_NUMPY, Device, Dtype
 from rushlight.base.shape import Shape, Size
 from rushlight.core.binding import BoundFunction
 from rushlight.core.modes import local
@@ -40,8 +41,8 @@ class TensorBase:
 
     _array: Array | None
     _shape: Shape
-    _dtype: dtype
-    _device: device
+    _dtype: Dtype
+    _device: Device
     _storage: Storage
     _requires_grad: bool
     _grad_fn: Node | None
@@ -62,11 +63,11 @@ class TensorBase:
 
     @property
     def dtype(self) -> dtype:
-        return self._dtype
+        return self._dtype  # type: ignore[return-value]  # no check in compiled code
 
     @property
     def device(self) -> device:
-        return self._device
+        return self._device  # type: ignore[return-value]
 
     @property
     def ndim(self) -> int:
@@ -247,7 +248,7 @@ class TensorBase:
 
     def conj(self) -> Any:
         """The complex conjugate; a real tensor is returned as it is."""
-        return conj(self)
+        return T.conj(self) if self._dtype.category == COMPLEX else self
 
     # Operators.
 
@@ -474,11 +475,7 @@ class _Public:
 
 PUBLIC: Final = _Public()
 
-
-_FROM_NUMPY: Final = FROM_NUMPY  # found faster than a name of another module
-
-
-def new_tensor(array: Any, shape: Shape, of: dtype, where: device, storage: Storage) -> Any:
+def new_tensor(array: Any, shape: Shape, of: Dtype, where: Device, storage: Storage) -> Any:
     """A tensor of the public class without history."""
     t: TensorBase = TensorBase.__new__(PUBLIC.cls)
     t._array = array
@@ -494,9 +491,9 @@ def new_tensor(array: Any, shape: Shape, of: dtype, where: device, storage: Stor
     return t
 
 
-def wrap(array: Any, where: device) -> Any:
+def wrap(array: Any, where: Device) -> Any:
     """A new tensor without history on `array`, which the tensor owns from now on."""
-    return new_tensor(array, array.shape, _FROM_NUMPY[array.dtype], where, Storage())
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], where, Storage())
 
 
 def wrap_like(array: Any, like: TensorBase) -> Any:
@@ -506,10 +503,10 @@ def wrap_like(array: Any, like: TensorBase) -> Any:
 
 def wrap_view(array: Any, of: TensorBase) -> Any:
     """A new tensor without history on `array`, which lies in the memory of the tensor `of`."""
-    return new_tensor(array, array.shape, _FROM_NUMPY[array.dtype], of._device, of._storage)
+    return new_tensor(array, array.shape, FROM_NUMPY[array.dtype], of._device, of._storage)
 
 
-def wrap_hidden(hidden: Any, where: device) -> Any:
+def wrap_hidden(hidden: Any, where: Device) -> Any:
     """A new tensor whose storage keeps `hidden` (a HiddenArray) in its own layout."""
     storage = Storage()
     storage.hidden = hidden
@@ -543,11 +540,6 @@ def alias_array(t: TensorBase) -> Array:
 def attach(name: str, value: Any) -> None:
     """Give every tensor the method or property `name`."""
     setattr(PUBLIC.cls, name, BoundFunction(value) if isinstance(value, BuiltinFunctionType) else value)
-
-
-def conj(t: TensorBase) -> Any:
-    """`t.conj()`: for rules, which call a function faster than a method."""
-    return T.conj(t) if t._dtype.category == COMPLEX else t
 
 
 def is_tensor(value: Any) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 from rushlight.base.dtypes import BOOL, FLOATING, FROM_NUMPY
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, apply1, apply2
 from rushlight.core.table import Operator
-from rushlight.core.tensor import TensorBase, conj
+from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import float_operand, not_implemented
-from rushlight.ops.common import Binary, BinaryOperator, Unary, Undifferentiable, operand
+from rushlight.ops.common import Binary, BinaryOperator, Unary, Undifferentiable, conj, operand
 
 
 class Add(Binary):

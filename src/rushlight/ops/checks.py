@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight.base.dtypes import FLOATING, HALF, INTEGER, dtype, get_default_dtype, with_scalar
+from rushlight.base.kinds import Dtype
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import (
     Number,
@@ -35,7 +36,7 @@ _KIND_NAMES: Final = {
 }
 
 
-def kind_name(d: dtype) -> str:
+def kind_name(d: Dtype) -> str:
     """The name torch's messages use for a dtype: `Float` for float32."""
     return _KIND_NAMES.get(d.name, d.name)
 

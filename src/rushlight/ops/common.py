@@ -10,13 +10,14 @@ import numpy as np
 
 from rushlight.backends.registry import kernels_for
 from rushlight.base.compiled import mypyc_attr
-from rushlight.base.device import CPU, device
-from rushlight.base.dtypes import FLOATING, INTEGER, can_cast, dtype, from_numpy_dtype, with_scalar
+from rushlight.base.device import CPU
+from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, can_cast, from_numpy_dtype, with_scalar
+from rushlight.base.kinds import Device, Dtype
 from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
-from rushlight.core.table import Operator
-from rushlight.core.tensor import TensorBase, array_of, attach, conj, is_tensor, wrap
+from rushlight.core.table import Operator, T
+from rushlight.core.tensor import TensorBase, array_of, attach, is_tensor, wrap
 
 Number = (bool, int, float, complex, np.number, np.bool_)
 
@@ -29,7 +30,7 @@ class _Constants:
     __slots__ = ("floats", "others")
 
     def __init__(self) -> None:
-        self.floats: dict[dtype, dict[Any, Any]] = {}
+        self.floats: dict[Dtype, dict[Any, Any]] = {}
         self.others: dict[Any, Any] = {}
 
 
@@ -37,7 +38,12 @@ _constants: Final = _Constants()
 _MOST_CONSTANTS: Final = 4096
 
 
-def constant(value: Any, of: dtype, where: device) -> Any:
+def conj(t: TensorBase) -> Any:
+    """`t.conj()`: for rules, which call a function faster than a method."""
+    return T.conj(t) if t._dtype.category == COMPLEX else t
+
+
+def constant(value: Any, of: Dtype, where: Device) -> Any:
     """A zero-dim tensor holding a Python scalar, cached. Integers wrap as in torch; never write into it."""
     kind = type(value)
     if kind is float and not value and math.copysign(1.0, value) < 0:
@@ -59,14 +65,14 @@ def constant(value: Any, of: dtype, where: device) -> Any:
     return found
 
 
-def new_constant(value: Any, of: dtype, where: device) -> Any:
+def new_constant(value: Any, of: Dtype, where: Device) -> Any:
     """A fresh one."""
     made: Any = wrap(scalar_array(value, of), where)
     made._number = value  # what `__torch_function__` is shown
     return made
 
 
-def scalar_array(value: Any, of: dtype) -> np.ndarray[Any, Any]:
+def scalar_array(value: Any, of: Dtype) -> np.ndarray[Any, Any]:
     """A zero-dim array of a Python scalar in dtype `of`; integers wrap around, floats overflow to infinity."""
     if of.category == 1 and isinstance(value, (int, np.integer)):
         bits = of.itemsize * 8

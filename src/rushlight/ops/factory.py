@@ -24,6 +24,7 @@ from rushlight.base.dtypes import (
     get_default_dtype,
     int64,
 )
+from rushlight.base.kinds import Device, Dtype
 from rushlight.base.layout import check_layout, dense_order, inverse_order
 from rushlight.base.shape import Shape
 from rushlight.core.modes import STATE, local
@@ -61,7 +62,7 @@ def _has_subclass(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return bool(kwargs) and any(isinstance(value, TensorBase) and type(value) not in PLAIN for value in kwargs.values())
 
 
-def create(op: Primitive, where: device, requires_grad: bool = False) -> Any:
+def create(op: Primitive, where: Device, requires_grad: bool = False) -> Any:
     """Apply an operation without tensor inputs: its kernel's result as a new leaf on `where`."""
     return finished(op, wrap(op.forward(where.kernels or kernels_for(where)), where), requires_grad)
 
@@ -113,7 +114,7 @@ def chosen_device(value: Any, out: Any = None) -> device:
     return concrete(as_device(value))
 
 
-def on_device(wanted: dtype, where: device) -> dtype:
+def on_device(wanted: Dtype, where: Device) -> Any:
     """The dtype that stands for `wanted` on `where`: mps has no float64, so float32 takes its place, with one warning."""
     if where.type != "mps" or wanted not in (float64, complex128):
         return wanted
@@ -138,7 +139,7 @@ def placement(wanted_dtype: Any, wanted_device: Any, layout: Any, out: Any, oper
     return on_device(chosen_dtype(wanted_dtype, out, operation), where), where
 
 
-def check_fits(value: Any, of: dtype, operation: str) -> None:
+def check_fits(value: Any, of: Dtype, operation: str) -> None:
     """torch's `RuntimeError` for a number that `of` cannot hold; negative numbers may wrap in unsigned types."""
     if of.category == BOOL or not isinstance(value, (int, float, complex, np.number)):
         return

@@ -203,7 +203,7 @@ def _flatten(data: Any, shape: Shape, depth: int, leaves: list[Any]) -> None:
         leaves.extend(data)
 
 
-def _leaf_dtype(value: Any) -> dtype:
+def _leaf_dtype(value: Any) -> Any:
     """The dtype one element has by itself."""
     if isinstance(value, np.generic):
         return from_numpy_dtype(value.dtype)

@@ -10,6 +10,7 @@ from typing import Any
 from rushlight.base.dtypes import FLOATING
 from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local
+from rushlight.core.node import extras_of
 from rushlight.core.primitive import PLAIN, dispatch_function
 from rushlight.core.storage import Storage, View
 from rushlight.core.table import fill
@@ -134,9 +135,7 @@ def retain_grad(self: Any) -> None:
     if node is None:
         return
     self.autograd_meta().retains_grad = True
-    if node.retained is None:
-        node.retained = {}
-    node.retained[self._output_nr] = weakref.ref(self)
+    extras_of(node).retained[self._output_nr] = weakref.ref(self)
 
 
 def _retains_grad(self: Any) -> bool:
@@ -157,9 +156,7 @@ def register_hook(self: Any, hook: Callable[[Any], Any]) -> HookHandle:
         if meta.hooks is None:
             meta.hooks = HookDict()
         return meta.hooks.add(hook)  # type: ignore[no-any-return]
-    if node.tensor_hooks is None:
-        node.tensor_hooks = {}
-    return node.tensor_hooks.setdefault(self._output_nr, HookDict()).add(hook)  # type: ignore[no-any-return]
+    return extras_of(node).tensor_hooks.setdefault(self._output_nr, HookDict()).add(hook)  # type: ignore[no-any-return]
 
 
 def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Any], None]) -> HookHandle:

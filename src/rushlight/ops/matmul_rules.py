@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core.primitive import COMMON, SAME, Primitive, apply2, apply_view
-from rushlight.core.tensor import TensorBase, conj
+from rushlight.core.tensor import TensorBase
+from rushlight.ops.common import conj
 from rushlight.ops.view_rules import TRANSPOSE, Transpose
 
 SWAP_LAST = Transpose((0, 2, 1))

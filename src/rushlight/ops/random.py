@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.device import device
 from rushlight.base.dtypes import int64
+from rushlight.base.kinds import Device
 from rushlight.base.layout import preserve_format, strided
 from rushlight.base.shape import Shape
 from rushlight.core.generator import Generator, default_generator
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-def source(generator: Any, where: device, operation: str) -> Generator:
+def source(generator: Any, where: Device, operation: str) -> Generator:
     """The generator to draw from: the one given, which must belong to the device, or the process's own."""
     if generator is None:
         return default_generator()
