@@ -60,7 +60,7 @@ class TorchFunctionMode:
         raise NotImplementedError(f"{type(self).__name__} must define __torch_function__")
 
     def __enter__(self) -> Any:
-        self._entered = (*getattr(self, "_entered", ()), Override(function_modes=(*local.function_modes, self)))
+        self._entered = (*getattr(self, "_entered", ()), Override(function_modes=(*local.modes.function_modes, self)))
         self._entered[-1].__enter__()
         return self
 
@@ -85,7 +85,7 @@ def _overrides(value: Any) -> bool:
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
     """Whether one of the arguments overrides functions, or a function mode is active."""
-    return bool(local.function_modes) or (local.torch_function and any(_overrides(a) for a in relevant_args))
+    return bool(local.modes.function_modes) or (local.modes.torch_function and any(_overrides(a) for a in relevant_args))
 
 
 def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:

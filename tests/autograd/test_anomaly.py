@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabl
 @pytest.fixture(autouse=True)
 def modes_are_left():
     yield
-    assert STATE.busy == 0 and not local.anomaly and not local.listeners
+    assert len(STATE.busy) == 0 and not local.modes.anomaly and not local.modes.listeners
 
 
 def nan_in_backward():
@@ -95,4 +95,4 @@ def test_nested_modes_note_once():
     with rl.autograd.detect_anomaly(), rl.autograd.detect_anomaly():
         y = nan_in_backward()
         assert len(y.grad_fn.metadata["traceback_"]) > 0
-        assert len(local.listeners) == 1
+        assert len(local.modes.listeners) == 1

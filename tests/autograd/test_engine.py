@@ -405,7 +405,7 @@ def test_backward_inside_a_functions_backward():
     y = Checkpointed.apply(lambda t: Checkpointed.apply(lambda u: u.exp(), t * 2) * 3, x)
     y.sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), (6 * (2 * x).exp()).detach().numpy())
-    assert rl.is_grad_enabled() and local.walk is None
+    assert rl.is_grad_enabled() and local.modes.walk is None
 
 
 def test_grad_of_the_outer_graph_inside_a_hook():
@@ -446,7 +446,7 @@ def test_separate_graphs_in_several_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(results) == 4 and STATE.busy == 0
+    assert len(results) == 4 and len(STATE.busy) == 0
     for x, g in results.values():
         t = torch.tensor(x, requires_grad=True)
         y = (t @ t.t()).tanh().clone()
@@ -483,8 +483,8 @@ def test_an_error_leaves_the_modes_as_they_were():
             before = rl.is_grad_enabled()
             with pytest.raises(KeyError, match="bad"):
                 y.backward()
-            assert rl.is_grad_enabled() is before and local.walk is None
-    assert STATE.busy == 0
+            assert rl.is_grad_enabled() is before and local.modes.walk is None
+    assert len(STATE.busy) == 0
 
 
 def test_a_rule_that_returns_too_much_is_named():

@@ -1,4 +1,4 @@
-"""The thread-local modes and the one integer that keeps them off the fast path."""
+"""The thread-local modes and the one set that keeps them off the fast path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rushlight.core.modes import STATE, Override, local, set_grad
 
 @pytest.fixture(autouse=True)
 def modes_are_left():
-    assert STATE.busy == 0
+    assert len(STATE.busy) == 0
     yield
-    assert STATE.busy == 0 and local.plain and local.counted is None
+    assert len(STATE.busy) == 0 and local.modes.plain and local.modes.counted is None
 
 
 MODES = {
@@ -32,14 +32,14 @@ MODES = {
 @pytest.mark.parametrize("name", MODES)
 def test_every_mode_is_counted_once_and_put_back(name):
     values = MODES[name]
-    before = {key: getattr(local, key) for key in values}
+    before = {key: getattr(local.modes, key) for key in values}
     with Override(**values):
-        assert STATE.busy == 1 and all(getattr(local, key) == value for key, value in values.items())
-        assert local.plain == (name == "grad")
+        assert len(STATE.busy) == 1 and all(getattr(local.modes, key) == value for key, value in values.items())
+        assert local.modes.plain == (name == "grad")
         with Override(**values):
-            assert STATE.busy == 1
-        assert STATE.busy == 1
-    assert {key: getattr(local, key) for key in values} == before
+            assert len(STATE.busy) == 1
+        assert len(STATE.busy) == 1
+    assert {key: getattr(local.modes, key) for key in values} == before
 
 
 def test_an_override_can_be_entered_again_inside_itself():
@@ -47,14 +47,14 @@ def test_an_override_can_be_entered_again_inside_itself():
     with quiet:
         with quiet:
             pass
-        assert not local.grad
-    assert local.grad
+        assert not local.modes.grad
+    assert local.modes.grad
 
 
 def test_put_back_when_the_block_raises():
     with pytest.raises(KeyError), Override(grad=False, anomaly=True):
         raise KeyError
-    assert local.grad and not local.anomaly
+    assert local.modes.grad and not local.modes.anomaly
 
 
 def test_set_grad_returns_what_was():
@@ -71,13 +71,13 @@ def test_each_thread_counts_for_itself():
         with Override(anomaly=True):
             ready.wait(10)
             leave.wait(10)
-            plain.append(local.plain)
+            plain.append(local.modes.plain)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     ready.wait(10)
-    assert STATE.busy == 3 and local.plain
+    assert len(STATE.busy) == 3 and local.modes.plain
     leave.set()
     for thread in threads:
         thread.join()

@@ -27,7 +27,7 @@ def remember_node(node: Node) -> None:
     notes = node.metadata
     if "traceback_" not in notes:
         notes["traceback_"] = traceback.format_list(user_frames())
-        notes["parent_"] = None if local.walk is None else local.walk.current
+        notes["parent_"] = None if local.modes.walk is None else local.modes.walk.current
 
 
 def user_frames() -> list[traceback.FrameSummary]:
@@ -39,7 +39,7 @@ def user_frames() -> list[traceback.FrameSummary]:
 
 def check_anomaly(node: Node, grads: tuple[Any, ...]) -> None:
     """Raise when a derivative returned NaN."""
-    if not local.check_nan:
+    if not local.modes.check_nan:
         return
     for i, g in enumerate(grads):
         if g is not None and bool(g.detach().isnan().any()):
@@ -76,7 +76,7 @@ class detect_anomaly(Override):
             UserWarning,
             stacklevel=2,
         )
-        others = tuple(x for x in local.listeners if x is not remember_forward)
+        others = tuple(x for x in local.modes.listeners if x is not remember_forward)
         self.values["listeners"] = (*others, remember_forward)
         super().__enter__()
         return self
@@ -86,27 +86,27 @@ class set_detect_anomaly:
     """Switch anomaly detection on or off, at once and until the end of a `with` block if used with one."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.before = (local.anomaly, local.check_nan, local.listeners)
-        rest = tuple(x for x in local.listeners if x is not remember_forward)
-        local.anomaly, local.check_nan, local.listeners = mode, check_nan, (*rest, remember_forward) if mode else rest
+        self.before = (local.modes.anomaly, local.modes.check_nan, local.modes.listeners)
+        rest = tuple(x for x in local.modes.listeners if x is not remember_forward)
+        local.modes.anomaly, local.modes.check_nan, local.modes.listeners = mode, check_nan, (*rest, remember_forward) if mode else rest
         refresh()
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *exc: object) -> None:
-        local.anomaly, local.check_nan, local.listeners = self.before
+        local.modes.anomaly, local.modes.check_nan, local.modes.listeners = self.before
         refresh()
 
 
 def is_anomaly_enabled() -> bool:
     """Whether this thread detects anomalies."""
-    return local.anomaly
+    return local.modes.anomaly
 
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether anomaly detection raises on NaN."""
-    return local.check_nan
+    return local.modes.check_nan
 
 
 fill(check_anomaly=check_anomaly, report_anomaly=report_anomaly, remember_node=remember_node)

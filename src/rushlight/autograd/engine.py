@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.core.hooks import HookDict
-from rushlight.core.modes import local, set_grad
+from rushlight.core.modes import Modes, local, set_grad
 from rushlight.core.node import (
     AccumulateGrad,
     Edge,
@@ -105,8 +105,9 @@ class Walk:
                 self.wanted |= targets
             self.reached = self.wanted | targets
         self.current: Node | None = None  # the node that runs now
-        self.checked: bool = local.anomaly
-        self.watched: bool = not local.plain  # someone may hold on to what operations return
+        modes: Modes = local.modes
+        self.checked: bool = modes.anomaly
+        self.watched: bool = not modes.plain  # someone may hold on to what operations return
 
     def reaches(self, node: Node | None) -> bool:
         """Whether `node` gets cotangents in this pass."""
@@ -458,21 +459,22 @@ def run_backward(
     With `inputs` only what leads to them runs. With `accumulate` leaves receive their cotangents in `.grad`; without it
     those that arrive at `inputs` are returned in order, None where none did.
     """
-    before, outer = set_grad(create_graph), local.walk
+    modes: Modes = local.modes
+    before, outer = set_grad(create_graph), modes.walk
     walk = Walk(roots, inputs, accumulate, retain_graph, create_graph)
-    local.walk = walk
+    modes.walk = walk
     try:
-        for i, (edge, g) in enumerate(zip(roots, grads, strict=True)):
-            walk.tasks[edge[0]].add(edge[1], fit(g, edge[0].meta(edge[1]), None, i), False)
-        for node in dict.fromkeys([node for node, _ in roots]):
+        for i, edge in enumerate(roots):
+            walk.tasks[edge[0]].add(edge[1], fit(grads[i], edge[0].meta(edge[1]), None, i), False)
+        for node in [node for node, _ in roots] if len(roots) == 1 else dict.fromkeys([node for node, _ in roots]):
             if walk.tasks[node].waiting == 0 and walk.reaches(node):
                 walk.enqueue(walk.tasks[node])
         walk.run()
     except Exception:
-        if local.anomaly and walk.current is not None:
+        if modes.anomaly and walk.current is not None:
             T.report_anomaly(walk.current)
         raise
     finally:
         set_grad(before)
-        local.walk = outer
+        modes.walk = outer
     return [] if inputs is None or accumulate else [walk.captures[edge] for edge in inputs]

@@ -233,7 +233,7 @@ class Function:
             args = _positional(cls.forward, args, kwargs, split)
         node: Any = cls._node_class.__new__(cls._node_class)
         needs = tuple([isinstance(a, TensorBase) and a.requires_grad for a in args])
-        record = local.grad and not local.inference and True in needs
+        record = local.modes.grad and not local.modes.inference and True in needs
         given = [a for a in args if isinstance(a, TensorBase)]
         node.start(None, tuple([edge_of(a) if record and a.requires_grad else None for a in given]), ())
         node.describe_all(())
@@ -248,7 +248,7 @@ class Function:
                 output = cls.forward(ctx, *args)
         finally:
             set_grad(before)
-        if record and local.anomaly:
+        if record and local.modes.anomaly:
             T.remember_node(node)
         return _finish(node, ctx, args, output, record)
 
@@ -351,7 +351,7 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def wrapper(ctx: Any, *args: Any) -> Any:
-        recording = local.grad
+        recording = local.modes.grad
         before = set_grad(False)
         try:
             found = fn(ctx, *args)

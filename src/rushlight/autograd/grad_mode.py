@@ -149,9 +149,9 @@ class inference_mode(_DecoratorContext):
 
 def is_grad_enabled() -> bool:
     """Whether this thread records."""
-    return local.grad
+    return local.modes.grad
 
 
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is in inference mode."""
-    return local.inference
+    return local.modes.inference

@@ -43,9 +43,9 @@ class saved_tensors_hooks:
         self.hooks = (pack_hook, unpack_hook)
 
     def __enter__(self) -> None:
-        if local.saved_hooks_disabled is not None:
-            raise RuntimeError(local.saved_hooks_disabled)
-        self.override = Override(saved_hooks=(*local.saved_hooks, self.hooks))
+        if local.modes.saved_hooks_disabled is not None:
+            raise RuntimeError(local.modes.saved_hooks_disabled)
+        self.override = Override(saved_hooks=(*local.modes.saved_hooks, self.hooks))
         self.override.__enter__()
 
     def __exit__(self, *exc: object) -> None:
@@ -83,7 +83,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
     Also a decorator.
     """
-    if local.saved_hooks:
+    if local.modes.saved_hooks:
         raise RuntimeError(error_message)
     with Override(saved_hooks_disabled=error_message):
         yield
@@ -145,7 +145,7 @@ class _Arrivals:
 
     def hook(self, i: int) -> Callable[[Any], None]:
         def arrive(g: Any) -> None:
-            walk = local.walk
+            walk = local.modes.walk
             if self.walk != walk.number:
                 self.start(walk)
             self.grads[i] = g

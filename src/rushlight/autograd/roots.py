@@ -73,7 +73,7 @@ def starts(outputs: tuple[Any, ...], grads: Any) -> tuple[list[Edge], list[Any]]
     if len(given) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) for each tensor")
     roots = [root(output, i) for i, output in enumerate(outputs)]
-    return roots, [cotangent(edge, g, i) for i, (edge, g) in enumerate(zip(roots, given, strict=True))]
+    return roots, [cotangent(edge, given[i], i) for i, edge in enumerate(roots)]
 
 
 def run_from(tensors: Any, grad_tensors: Any, retain_graph: Any, create_graph: Any, inputs: Any) -> None:

@@ -16,7 +16,7 @@ from rushlight.backends.registry import kernels_for
 from rushlight.base.build import PACKAGE
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
-from rushlight.core.modes import STATE, Override, local
+from rushlight.core.modes import SLOW, STATE, Override, local
 from rushlight.core.node import Edge, Meta, Node, edge_of, edges_of, extras_of, node_class
 from rushlight.core.primitive import (
     PLAIN,
@@ -32,7 +32,6 @@ from rushlight.core.primitive import (
 from rushlight.core.storage import View
 from rushlight.core.table import fill
 from rushlight.core.tensor import TensorBase, alias_array, wrap
-from rushlight.core.thread_local import SLOW
 
 _PACKAGE: Final = str(PACKAGE) + os.sep
 
@@ -42,12 +41,12 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
     tensors = (target, *others)
     recording = True
     if STATE.busy:
-        way = local.way
+        way = local.modes.way
         if way == SLOW:
             handled, found = overridden(op, tensors, inplace=True)
             if handled:
                 return found
-        recording = local.grad and not local.inference
+        recording = local.modes.grad and not local.modes.inference
     wanted = False
     for t in tensors:
         if type(t) not in PLAIN:
@@ -78,7 +77,7 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
     if started is not None:
         _finish_node(started[0], started[1], target)
     if STATE.busy:
-        for listener in local.listeners:
+        for listener in local.modes.listeners:
             listener(op, tensors, target)
     return target
 
@@ -94,11 +93,11 @@ def apply_view_inplace(op: Primitive, target: TensorBase) -> Any:
 
     Nothing is written, but as in torch it counts as a write: a value saved in the old shape is gone.
     """
-    if (STATE.busy and local.way == SLOW) or type(target) not in PLAIN:
+    if (STATE.busy and local.modes.way == SLOW) or type(target) not in PLAIN:
         handled, found = overridden(op, (target,), inplace=True)
         if handled:
             return found
-    record = local.grad and not local.inference and target.requires_grad
+    record = local.modes.grad and not local.modes.inference and target.requires_grad
     check_writable(target, op.name + "_", record, exclusive=False)
     before: TensorBase = target.with_history(target.grad_fn, target._output_nr)
     before._view = target._view
@@ -112,7 +111,7 @@ def apply_view_inplace(op: Primitive, target: TensorBase) -> Any:
         target.autograd_meta().reshaped = target._storage.version
     if record and target._dtype.category >= FLOATING:
         _set_history(target, cast(Node, after._grad_fn), 0)
-    for listener in local.listeners:
+    for listener in local.modes.listeners:
         listener(op, (target,), target)
     return target
 
@@ -159,7 +158,7 @@ def apply_update(op: Primitive, tensors: tuple[TensorBase, ...], written: int) -
         t._storage.version += 1
         t._storage.origin = origin
     if STATE.busy:
-        for listener in local.listeners:
+        for listener in local.modes.listeners:
             listener(op, tensors, None)
 
 
@@ -169,7 +168,7 @@ def check_writable(target: TensorBase, operation: str, record: bool, exclusive: 
     record: it will be part of the history. exclusive: elements must not share memory (one value everywhere may be written).
     """
     view = target._view
-    if view is not None and view.base is None and not local.inference:
+    if view is not None and view.base is None and not local.modes.inference:
         raise RuntimeError(
             f"{operation}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
             "to get a normal tensor before doing the in-place update."
@@ -299,12 +298,12 @@ class CopySlices(Node):
 
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         part = self._part(grads[0]).clone()
-        if local.grad:  # a result that the write saved is now a view of this node's output
+        if local.modes.grad:  # a result that the write saved is now a view of this node's output
             extras_of(self.write).stand_in = bare_node(self.again, ((self, 0),), self.write.meta(0))
         try:
             found = self.write.run((part,))
         finally:
-            if local.grad:
+            if local.modes.grad:
                 extras_of(self.write).stand_in = None
         base: Any = None
         if self.edges[0] is not None:

@@ -248,8 +248,8 @@ def extras_of(node: Node) -> Extras:
 def keep_saved(node: Node, saved: tuple[Any, ...], outputs: tuple[TensorBase, ...]) -> None:
     """Remember what the operation saved, each tensor with its version (-1 for other values)."""
     pack: Hooks | None = None
-    if STATE.busy and local.saved_hooks:
-        pack = local.saved_hooks[-1]
+    if STATE.busy and local.modes.saved_hooks:
+        pack = local.modes.saved_hooks[-1]
     versions: list[int] = []
     kept: list[Any] | None = None
     tensors = False

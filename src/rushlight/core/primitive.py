@@ -14,13 +14,12 @@ from rushlight.backends.registry import kernels_for
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, get_default_dtype, result_dtype
 from rushlight.base.kinds import Device, Dtype
-from rushlight.core.modes import STATE, local
+from rushlight.core.modes import IDLE, SLOW, STATE, Modes, local
 from rushlight.core.node import Meta, Node, fill_node, keep_saved, link_of, node_class
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
 from rushlight.core.table import T
 from rushlight.core.tensor import PUBLIC, TensorBase, alias_array, array_of, wrap, wrap_hidden, wrap_like, wrap_view
-from rushlight.core.thread_local import IDLE, SLOW
 
 # How `apply` treats the dtypes of the inputs from `promote_from` on.
 KEEP: Final = 0  # as they are: structural operations, indices
@@ -148,7 +147,8 @@ def apply1(op: Primitive, a: TensorBase) -> Any:
     """Apply a unary operation with one output."""
     recording = True
     if STATE.busy:
-        way = local.way
+        modes: Modes = local.modes
+        way = modes.way
         if way == SLOW:
             return apply_slow(op, (a,))
         recording = way == IDLE
@@ -177,7 +177,8 @@ def apply2(op: Primitive, a: TensorBase, b: TensorBase) -> Any:
     """Apply a binary operation with one output."""
     recording = True
     if STATE.busy:
-        way = local.way
+        modes: Modes = local.modes
+        way = modes.way
         if way == SLOW:
             return apply_slow(op, (a, b))
         recording = way == IDLE
@@ -215,7 +216,8 @@ def applyn(op: Primitive, tensors: tuple[TensorBase, ...]) -> Any:
     """Apply an operation of any arity with one output."""
     recording = True
     if STATE.busy:
-        way = local.way
+        modes: Modes = local.modes
+        way = modes.way
         if way == SLOW:
             return apply_slow(op, tensors)
         recording = way == IDLE
@@ -236,7 +238,8 @@ def apply_view(op: Primitive, a: TensorBase) -> Any:
     """Apply an operation whose result shares the memory of its input."""
     recording = True
     if STATE.busy:
-        way = local.way
+        modes: Modes = local.modes
+        way = modes.way
         if way == SLOW:
             return apply_slow(op, (a,), view=True)
         recording = way == IDLE
@@ -269,7 +272,7 @@ def compute(op: Primitive, tensors: tuple[TensorBase, ...], record: bool) -> Any
 
 def compute_view(op: Primitive, a: TensorBase) -> Any:
     """The view(s) of `a` that `op` takes, with their recipes, as the thread's modes have it."""
-    made_in = "inference" if local.inference else "no_grad" if not local.grad else "grad"
+    made_in = "inference" if local.modes.inference else "no_grad" if not local.modes.grad else "grad"
     return take_view(op, a, made_in == "grad", made_in)
 
 
@@ -453,16 +456,16 @@ def common_device(op: Primitive, tensors: tuple[TensorBase, ...]) -> Device:
 
 def apply_slow(op: Primitive, tensors: tuple[TensorBase, ...], view: bool = False) -> Any:
     """The same for subclasses, function modes and all other modes of the thread."""
-    if local.function_modes or local.torch_function:
+    if local.modes.function_modes or local.modes.torch_function:
         handled, found = overridden(op, tensors)
         if handled:
             return found
-    record = local.grad and not local.inference and any([wants_grad(t) for t in tensors])
+    record = local.modes.grad and not local.modes.inference and any([wants_grad(t) for t in tensors])
     found = compute_view(op, tensors[0]) if view else compute(op, tensors, record)
-    if local.inference and not view:
+    if local.modes.inference and not view:
         for out in found if op.outputs != 1 else (found,):
             out._view = View(None, (), "inference", 0)
-    for listener in local.listeners:
+    for listener in local.modes.listeners:
         listener(op, tensors, found)
     return found
 
@@ -488,7 +491,7 @@ def number_of(arg: Any) -> Any:
 
 def intercepted(function: Callable[..., Any], args: tuple[Any, ...], relevant: tuple[Any, ...]) -> tuple[bool, Any]:
     """Offer a call of a function that is made of several operations; asked only when one of these would be slow anyway."""
-    if local.function_modes or (local.torch_function and any(type(t) not in PLAIN for t in relevant)):
+    if local.modes.function_modes or (local.modes.torch_function and any(type(t) not in PLAIN for t in relevant)):
         return dispatch_function(function, args, {}, relevant)
     return False, None
 
@@ -498,7 +501,7 @@ def dispatch_function(
 ) -> tuple[bool, Any]:
     """torch's `__torch_function__` protocol: (handled, result). Most derived types are asked first."""
     types: list[type] = []
-    if local.torch_function:
+    if local.modes.torch_function:
         for t in relevant:
             cls = type(t)
             if (
@@ -508,14 +511,14 @@ def dispatch_function(
             ):
                 place = next((i for i, other in enumerate(types) if issubclass(cls, other)), len(types))
                 types.insert(place, cls)
-    if local.function_modes:
-        mode = local.function_modes[-1]
-        outer = local.function_modes
-        local.function_modes = outer[:-1]
+    if local.modes.function_modes:
+        mode = local.modes.function_modes[-1]
+        outer = local.modes.function_modes
+        local.modes.function_modes = outer[:-1]
         try:
             found = mode.__torch_function__(function, tuple(types), args, kwargs)
         finally:
-            local.function_modes = outer
+            local.modes.function_modes = outer
         if found is not NotImplemented:
             return True, found
     for cls in types:

@@ -177,7 +177,7 @@ class TensorBase:
                 "only Tensors of floating point and complex dtype can require gradients, got "
                 f"{self._dtype!r}. Convert it first, for example with x.float()"
             )
-        if requires_grad and self.is_inference() and not local.inference:
+        if requires_grad and self.is_inference() and not local.modes.inference:
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed: clone() it to get a "
                 "normal tensor"
@@ -430,7 +430,7 @@ class TensorBase:
         return int(self.item())
 
     def _warn_of_lost_history(self) -> None:
-        if local.grad and self.requires_grad:
+        if local.modes.grad and self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior: no gradient flows "
                 "through a number. Use tensor.detach() or tensor.item() to say that this is meant.",

@@ -50,14 +50,14 @@ def _check_linear(shape: Shape, input: TensorBase, weight: TensorBase, bias: Ten
             f"of shape {list(shape)}, whose last dimension must be {features} to match the weight {list(weight._shape)}; reshape or "
             f"flatten the input, or make the layer with in_features={shape[-1]}"
         )
-    if input._dtype is not weight._dtype and local.plain:
+    if input._dtype is not weight._dtype and local.modes.plain:
         raise RuntimeError(
             f"mat1 and mat2 must have the same dtype, but got {kind_name(input._dtype)} and {kind_name(weight._dtype)}: linear needs the "
             "input in the weight's dtype, for example x.to(weight.dtype)"
         )
     if bias is None:
         return
-    if bias._dtype is not input._dtype and local.plain:
+    if bias._dtype is not input._dtype and local.modes.plain:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {kind_name(bias._dtype)} and {kind_name(weight._dtype)}: linear needs the "
             "bias in the weight's dtype"

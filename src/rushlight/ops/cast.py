@@ -309,17 +309,17 @@ def move(op: ToCopy, a: Any) -> Any:
             "module.to_empty() and load_state_dict()."
         )
     if STATE.busy or type(a) not in PLAIN:
-        if not local.plain or type(a) not in PLAIN:
+        if not local.modes.plain or type(a) not in PLAIN:
             handled, found = overridden(op, (a,))
             if handled:
                 return found
     x = a._array if a._array is not None else input_array(op, a)
     out = wrap(op.forward(kernels_for(target), x), target)
-    if local.grad and not local.inference and wants_grad(a) and out._dtype.category >= FLOATING:
+    if local.modes.grad and not local.modes.inference and wants_grad(a) and out._dtype.category >= FLOATING:
         record_node(op, (a,), out)
-    if local.inference:
+    if local.modes.inference:
         out._view = View(None, (), "inference", 0)
-    for listener in local.listeners:
+    for listener in local.modes.listeners:
         listener(op, (a,), out)
     return out
 

@@ -260,12 +260,12 @@ def _check_input(x: Any, w: Any, bias: Any, nd: int, name: str) -> None:
             f"Expected {nd + 1}D (unbatched) or {nd + 2}D (batched) input to {name}, but got input of size: {list(x._shape)}"
         )
     refuse(f"{name}_cpu", x, "bool")
-    if x._dtype is not w._dtype and local.plain:
+    if x._dtype is not w._dtype and local.modes.plain:
         raise RuntimeError(
             f"expected scalar type {kind_name(x._dtype)} but found {kind_name(w._dtype)}: {name} got an input of "
             f"{x._dtype!r} and a weight of {w._dtype!r}; convert the input, for example with x.to(weight.dtype)"
         )
-    if bias is not None and bias._dtype is not x._dtype and local.plain:
+    if bias is not None and bias._dtype is not x._dtype and local.modes.plain:
         raise RuntimeError(
             f"Input type ({x._dtype!r}) and bias type ({bias._dtype!r}) should be the same: {name} needs one dtype; convert the "
             "bias or the input, for example with x.to(bias.dtype)"

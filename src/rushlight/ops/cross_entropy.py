@@ -85,7 +85,7 @@ class CrossEntropyGrad(Primitive):
 def cross_entropy_of_classes(input: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
     """The negative log-likelihood of the class indices `target` under `log_softmax(input, 1)`."""
     tensors = (input, target) if weight is None else (input, target, weight)
-    plain = not local.function_modes and all([type(t) in PLAIN for t in tensors])
+    plain = not local.modes.function_modes and all([type(t) in PLAIN for t in tensors])
     if len(input._shape) != 2 or not plain or input._dtype.category != FLOATING:
         return nll_loss(log_softmax(input, 0 if len(input._shape) == 1 else 1), target, weight, reduction, ignore_index)
     check_classes(input, target, weight)

@@ -45,7 +45,7 @@ def offered(function: Function) -> Function:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        if local.function_modes or (local.torch_function and _has_subclass(args, kwargs)):
+        if local.modes.function_modes or (local.modes.torch_function and _has_subclass(args, kwargs)):
             relevant = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, TensorBase))
             handled, found = dispatch_function(run, args, kwargs, relevant)
             if handled:
@@ -70,9 +70,9 @@ def create(op: Primitive, where: Device, requires_grad: bool = False) -> Any:
 def finished(op: Primitive, out: Any, requires_grad: bool = False) -> Any:
     """The modes and `requires_grad=` served for a tensor just made by `op` from no tensors."""
     if STATE.busy:
-        if local.inference:
+        if local.modes.inference:
             out._view = View(None, (), "inference", 0)
-        for listener in local.listeners:
+        for listener in local.modes.listeners:
             listener(op, (), out)
     if requires_grad:
         out.requires_grad_(True)

@@ -385,7 +385,7 @@ def shared_tensor(array: Array, warn: bool = True, stacklevel: int = 4) -> Any:
         array = array.view(np.ndarray)
     shared = wrap(array, CPU)
     shared._storage.resizable = False
-    return finished(Fill(shared._shape, shared._dtype), shared) if local.inference else shared
+    return finished(Fill(shared._shape, shared._dtype), shared) if local.modes.inference else shared
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:

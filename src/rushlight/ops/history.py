@@ -23,7 +23,7 @@ __all__ = ["detach", "detach_"]
 def detach(input: Any) -> Any:
     """A tensor on the same memory without history: it never requires a gradient, and writes to it count as writes to `input`."""
     if STATE.busy or type(input) not in PLAIN:
-        if local.function_modes or (local.torch_function and type(input) not in PLAIN):
+        if local.modes.function_modes or (local.modes.torch_function and type(input) not in PLAIN):
             handled, found = dispatch_function(detach, (input,), {}, (input,))
             if handled:
                 return found

@@ -131,7 +131,7 @@ class Norm(Primitive):
 
 def overridden(function: Any, args: tuple[Any, ...], tensors: tuple[Any, ...]) -> tuple[bool, Any]:
     """Offer a call to `__torch_function__`: done for the whole function, whose operation has outputs that nobody sees."""
-    if not local.function_modes and all([type(t) in PLAIN for t in tensors]):
+    if not local.modes.function_modes and all([type(t) in PLAIN for t in tensors]):
         return False, None
     return dispatch_function(function, args, {}, tensors)
 

@@ -123,7 +123,7 @@ def _flat(values: Any, extra: int) -> tuple[int, int]:
 def _max_pool(
     input: Any, nd: int, windows: tuple[Shape, Shape, Shape, Shape], ceil_mode: bool, return_indices: bool
 ) -> Any:
-    if not return_indices and not (local.grad and wants_grad(input)):
+    if not return_indices and not (local.modes.grad and wants_grad(input)):
         return apply1((MaxPoolValues2d if nd == 2 else MaxPoolValues3d)(*windows, ceil_mode=bool(ceil_mode)), input)
     found = apply_multi((MaxPool2d if nd == 2 else MaxPool3d)(*windows, ceil_mode=bool(ceil_mode)), (input,))
     return found if return_indices else found[0]

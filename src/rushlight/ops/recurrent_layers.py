@@ -78,7 +78,7 @@ class RecurrentLayer(Primitive):
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         inputs, kept = saved[: len(needs)], saved[len(needs) :]
         given = g[: 1 + self.states]
-        if local.grad:
+        if local.modes.grad:
             (x, *states), tensors = self.parts(inputs)
             unrolled = Unrolled(self.step, x, tuple(states), tuple(tensors), self.batch_sizes, self.reverse)
             found = unrolled.gradients(given[0], given[1:])

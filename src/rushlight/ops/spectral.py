@@ -281,7 +281,7 @@ MATRIX_EXP = MatrixExp()
 
 def recording(t: Any) -> bool:
     """Whether an operation on `t` would be recorded."""
-    return local.grad and wants_grad(t)
+    return local.modes.grad and wants_grad(t)
 
 
 def linalg_svd(A: Any, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:

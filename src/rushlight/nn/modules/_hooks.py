@@ -470,7 +470,7 @@ def _spread(values: tuple[Any, ...], places: tuple[int, ...], length: int) -> tu
 
 def _pass_through(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...] | None, Any]:
     """(args with the tensors that require gradients replaced, their places, the node); (args, None, None) without any."""
-    places = tuple(i for i, a in enumerate(args) if isinstance(a, TensorBase) and wants_grad(a)) if local.grad else ()
+    places = tuple(i for i, a in enumerate(args) if isinstance(a, TensorBase) and wants_grad(a)) if local.modes.grad else ()
     if not places:
         return args, None, None
     inputs = tuple(args[i] for i in places)

@@ -282,7 +282,7 @@ class TransformerEncoder(Module):
         """Whether torch computes without the padding: in inference, when each sequence's padding comes last."""
         if not self.use_nested_tensor or self.layers[0].training or src.dim() != 3:
             return False
-        if local.grad and (src.requires_grad or any(p.requires_grad for p in self.layers[0].parameters())):
+        if local.modes.grad and (src.requires_grad or any(p.requires_grad for p in self.layers[0].parameters())):
             return False
         padded = padding.ne(0)
         return not self.mask_check or bool((padded[:, 1:] | padded[:, :-1].logical_not()).all())
