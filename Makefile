@@ -44,11 +44,11 @@ check: python ## ruff, mypy, the layer test and the fast tests: under a minute
 	"$(VENV_PYTHON)" -m mypy
 	$(PYTEST) -q -m "not slow" $(FAST_TESTS) $(ARGS)
 
-build: python ## compile the kernels into src/ (needs a C++ compiler; only what changed is compiled again)
+build: python ## compile kernels and engine into src/ (needs a C++ compiler; only what changed is compiled again)
 	@$(SETUP) --extras dev
-	"$(VENV_PYTHON)" tools/build_kernels.py
+	"$(VENV_PYTHON)" tools/build.py
 
-bench: build ## measure rushlight, with native kernels (and torch, where it is installed)
+bench: build ## measure rushlight, compiled (and torch, where it is installed)
 	@"$(VENV_PYTHON)" -m benchmarks $(ARGS)
 
 venv: python ## make the environment with everything the tests need
@@ -61,8 +61,7 @@ python:
 		exit 1; } >&2
 
 clean: ## remove caches, build products and compiled modules
-	-$(PYTHON) tools/build_kernels.py --clean
-	-$(PYTHON) tools/build_engine.py --clean
+	-$(PYTHON) tools/build.py --clean
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

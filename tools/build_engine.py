@@ -15,6 +15,7 @@ import importlib.util
 import io
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -138,6 +139,17 @@ def _quiet() -> Iterator[None]:
         raise BuildError(said.getvalue().strip() or str(error)) from error
 
 
+def is_fresh(target: Path) -> bool:
+    """Whether the package below `target` has an engine compiled from the sources as they are, for this Python."""
+    try:
+        lines = (target / MANIFEST).read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return False
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    there = all((target / path_of(module)).with_suffix(suffix).exists() for module in MODULES)
+    return there and lines[:-1] == [f"{module} {source_hash(SOURCE / path_of(module))}" for module in MODULES]
+
+
 def clean(target: Path) -> None:
     """Take the compiled engine away from the package folder below `target`."""
     for name in (*(module.replace(".", "/") for module in MODULES), GROUP.replace(".", "/") + "__mypyc"):
@@ -152,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--inplace", action="store_true", help="compile into src/")
+    what.add_argument("--target", type=Path, help="compile into the copy of the package below this folder")
     what.add_argument("--clean", action="store_true", help="remove the compiled modules from src/")
     parser.add_argument("--opt", default="2", choices=tuple("0123"), help="the C compiler's optimisation level (default 2)")
     given = parser.parse_args()
@@ -159,7 +172,7 @@ def main() -> int:
         clean(SOURCE)
         return 0
     try:
-        build(ROOT / "build" / "engine", SOURCE, given.opt)
+        build(ROOT / "build" / "engine", given.target or SOURCE, given.opt)
     except BuildError as error:
         print(f"rushlight: the engine was not compiled and runs as Python: {error}", file=sys.stderr)
         return 1
