@@ -76,6 +76,31 @@ struct Lines {
 
 inline int64_t index_at(const char* p) { return *reinterpret_cast<const int64_t*>(p); }
 
+constexpr int64_t checked = 512;  // indices that are checked together, just before they are used
+
+template <class Step>
+bool within(const char* index, Step step, int64_t count, int64_t n) {
+  uint64_t highest = 0;
+  for (int64_t j = 0; j < count; j++) highest = std::max(highest, uint64_t(index_at(index + j * step)));
+  return highest < uint64_t(n);
+}
+
+// Calls use(j, index) for every index of a run in order; false, before anything is touched, where one is out of bounds.
+template <class Step, class Use>
+inline bool walk_indices(const char* index, Step step, int64_t count, int64_t n, Use&& use) {
+  for (int64_t begin = 0; begin < count; begin += checked) {
+    const int64_t end = std::min(count, begin + checked);
+    if (!within(index + begin * step, step, end - begin, n)) return false;
+#pragma GCC unroll 4
+    for (int64_t j = begin; j < end; j++) use(j, index_at(index + j * step));
+  }
+  return true;
+}
+
+// A step known when the code is compiled.
+template <int64_t value>
+using Fixed = std::integral_constant<int64_t, value>;
+
 // ---- gather ----
 
 enum { Y, Index, Source };
@@ -83,27 +108,26 @@ enum { Y, Index, Source };
 // Elements [begin, end) of lines [from, to) of a group; false at an index out of bounds.
 template <class T>
 bool gather_lines(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_t begin, int64_t end, int64_t from, int64_t to) {
-  auto walk = [&](int64_t y_step, int64_t index_step, int64_t x_along, int64_t x_step, char* y, const char* index, const char* x, int64_t count) {
-    for (int64_t j = 0; j < count; j++) {
-      const int64_t i = index_at(index + j * index_step);
-      if (uint64_t(i) >= uint64_t(n)) return false;
+  auto walk = [&](auto y_step, auto index_step, auto x_along, auto x_step, char* y, const char* index, const char* x, int64_t count) {
+    return walk_indices(index, index_step, count, n, [&](int64_t j, int64_t i) {
       *reinterpret_cast<T*>(y + j * y_step) = *reinterpret_cast<const T*>(x + i * x_along + j * x_step);
-    }
-    return true;
+    });
   };
-  constexpr int64_t size = sizeof(T);
+  constexpr Fixed<sizeof(T)> size;
+  constexpr Fixed<8> wide;
+  constexpr Fixed<0> zero;
   if (lines.inner == 1) {
     char* y = at[Y] + begin * lines.along[Y];
     const char* index = at[Index] + begin * lines.along[Index];
-    if (lines.along[Y] == size && lines.along[Index] == 8 && lines.along[Source] == size) return walk(size, 8, size, 0, y, index, at[Source], end - begin);
-    return walk(lines.along[Y], lines.along[Index], lines.along[Source], 0, y, index, at[Source], end - begin);
+    if (lines.along[Y] == size && lines.along[Index] == 8 && lines.along[Source] == size) return walk(size, wide, size, zero, y, index, at[Source], end - begin);
+    return walk(lines.along[Y], lines.along[Index], lines.along[Source], zero, y, index, at[Source], end - begin);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
   for (int64_t i = begin; i < end; i++) {
     char* y = at[Y] + i * lines.along[Y] + from * lines.across[Y];
     const char* index = at[Index] + i * lines.along[Index] + from * lines.across[Index];
     const char* x = at[Source] + from * lines.across[Source];
-    const bool good = dense ? walk(size, 8, lines.along[Source], size, y, index, x, to - from)
+    const bool good = dense ? walk(size, wide, lines.along[Source], size, y, index, x, to - from)
                             : walk(lines.across[Y], lines.across[Index], lines.along[Source], lines.across[Source], y, index, x, to - from);
     if (!good) return false;
   }
@@ -192,13 +216,15 @@ struct Multiply {
 struct Largest {  // NaN stays
   template <class T>
   static void to(T& y, T x) {
-    y = x > y || x != x ? x : y;
+    const T larger = x > y ? x : y;  // two selections: no branch to foresee
+    y = x != x ? x : larger;
   }
 };
 struct Smallest {
   template <class T>
   static void to(T& y, T x) {
-    y = x < y || x != x ? x : y;
+    const T smaller = x < y ? x : y;
+    y = x != x ? x : smaller;
   }
 };
 
@@ -215,26 +241,25 @@ template <class T, class Op>
 bool scatter_lines(const Scatter& job, char* const (&at)[4], int64_t from, int64_t to) {
   const Lines<4>& lines = job.lines;
   const int64_t n = job.n, y_along = lines.along[Y];
-  auto walk = [&](int64_t y_step, int64_t index_step, int64_t x_step, char* y, const char* index, const char* x, int64_t count) {
-    for (int64_t j = 0; j < count; j++) {
-      const int64_t i = index_at(index + j * index_step);
-      if (uint64_t(i) >= uint64_t(n)) return false;
+  auto walk = [&](auto y_along, auto y_step, auto index_step, auto x_step, char* y, const char* index, const char* x, int64_t count) {
+    return walk_indices(index, index_step, count, n, [&](int64_t j, int64_t i) {
       Op::to(*reinterpret_cast<T*>(y + i * y_along + j * y_step), *reinterpret_cast<const T*>(x + j * x_step));
-    }
-    return true;
+    });
   };
-  constexpr int64_t size = sizeof(T);
+  constexpr Fixed<sizeof(T)> size;
+  constexpr Fixed<8> wide;
+  constexpr Fixed<0> zero;
   if (lines.inner == 1) {
-    if (lines.along[Index] == 8 && lines.along[Source] == size) return walk(0, 8, size, at[Y], at[Index], at[Source], lines.length);
-    return walk(0, lines.along[Index], lines.along[Source], at[Y], at[Index], at[Source], lines.length);
+    if (y_along == size && lines.along[Index] == 8 && lines.along[Source] == size) return walk(size, zero, wide, size, at[Y], at[Index], at[Source], lines.length);
+    return walk(y_along, zero, lines.along[Index], lines.along[Source], at[Y], at[Index], at[Source], lines.length);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
   for (int64_t i = 0; i < lines.length; i++) {
     char* y = at[Y] + from * lines.across[Y];
     const char* index = at[Index] + i * lines.along[Index] + from * lines.across[Index];
     const char* x = at[Source] + i * lines.along[Source] + from * lines.across[Source];
-    const bool good = dense ? walk(size, 8, size, y, index, x, to - from)
-                            : walk(lines.across[Y], lines.across[Index], lines.across[Source], y, index, x, to - from);
+    const bool good = dense ? walk(y_along, size, wide, size, y, index, x, to - from)
+                            : walk(y_along, lines.across[Y], lines.across[Index], lines.across[Source], y, index, x, to - from);
     if (!good) return false;
   }
   return true;

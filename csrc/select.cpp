@@ -151,6 +151,18 @@ PyObject* run_index_get(PyObject* const* args) {
 
 // ---- writing ----
 
+// The last of equal indices alone writes its slice, so that threads may share the indices.
+void put_last(char* y, const Slab& like, const int64_t* index, int64_t count, const char* x, int64_t x_step) {
+  int32_t* last = scratch<int32_t>(0, like.n);
+  for (int64_t j = 0; j < count; j++) last[index[j]] = int32_t(j);  // the others are never looked at
+  parallel_range(like.outer * count, std::max<int64_t>(1, block_bytes / like.bytes), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; unit++) {
+      const int64_t o = unit / count, j = unit - o * count;
+      if (last[index[j]] == j) copy_slice(y + (o * like.n + index[j]) * like.bytes, x + unit * x_step, like.bytes);
+    }
+  });
+}
+
 // A row-major copy of x.
 Owned copied(const Array& x) {
   Owned made(new_array(x.ndim, x.shape, x.type));
@@ -289,7 +301,14 @@ void select_slices(char* y, const Slab& x, const int64_t* index, int64_t count) 
       const char* from = x.data + o * x.outer_step;
       T* to = reinterpret_cast<T*>(y) + i;
       const int64_t* at = index + i - o * count;
-      for (int64_t j = 0; j < stop - i; j++) to[j] = *reinterpret_cast<const T*>(from + at[j] * x.step);
+      const int64_t length = stop - i;
+      if (x.step == int64_t(sizeof(T))) {
+        const T* dense = reinterpret_cast<const T*>(from);
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < length; j++) to[j] = dense[at[j]];
+      } else {
+        for (int64_t j = 0; j < length; j++) to[j] = *reinterpret_cast<const T*>(from + at[j] * x.step);
+      }
       i = stop;
     }
   };
@@ -334,6 +353,7 @@ void put_slices(char* y, const Slab& like, const int64_t* index, int64_t count, 
     for (int64_t o = 0; o < like.outer; o++) columns(o, 0, bytes);
     return;
   }
+  if (bytes >= 64 && like.n < INT32_MAX && count < INT32_MAX && 4 * like.n <= count * bytes) return put_last(y, like, index, count, x, x_step);
   const int64_t width = std::max<int64_t>(256, (bytes / 8 + 63) / 64 * 64), parts = (bytes + width - 1) / width;
   const int64_t grain = std::max<int64_t>(1, block_bytes / (count * std::min(bytes, width)));
   parallel_range(like.outer * parts, grain, [&](int64_t begin, int64_t end) {
