@@ -16,7 +16,6 @@ namespace rushlight {
 namespace {
 
 constexpr int64_t buckets = 256;
-constexpr int64_t short_row = 2 * RUSHLIGHT_VECTOR_BYTES;
 
 template <class T>
 void make_keys(KeyOf<T>* keys, const char* x, int64_t step, int64_t n, bool flip) {

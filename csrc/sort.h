@@ -64,6 +64,7 @@ constexpr int64_t sorting_room(int64_t n) { return 4 * n; }
 template <class K>
 void sort_keys(const K* keys, uint32_t* order, int64_t n, K* room);
 
+constexpr int64_t short_row = 2 * RUSHLIGHT_VECTOR_BYTES;  // elements up to which counting ranks is the fastest
 constexpr int64_t long_row = 1 << 17;  // elements from which all threads work on one row
 // The order of the keys that `make` makes of n elements, on all threads; n >= long_row.
 template <class K>

@@ -18,7 +18,8 @@ def numbers(*shape, dtype=np.float32, seed=0, scale=50.0):
 
 def special(*shape, dtype=np.float32):
     """Few different values, so that many are equal, NaN and signed zeros among them."""
-    values = np.array([0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, -np.nan, 2.5, 1e-40, -1e-40, 3e38], dtype=dtype)
+    with np.errstate(all="ignore"):
+        values = np.array([0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, -np.nan, 2.5, 1e-40, -1e-40, 3e38], dtype=dtype)
     return values[np.random.default_rng(3).integers(0, len(values), shape)]
 
 
@@ -63,3 +64,67 @@ def test_shared_rows(compare):
     compare("sort", numbers(300, 200), 1)
     compare("sort", numbers(2000, 33), 0, same_strides=False)
     compare("sort", numbers(3000, 20), 1)
+
+
+def distinct(*shape, dtype=np.float32):
+    """Every number once, in disorder."""
+    return (np.random.default_rng(5).permutation(int(np.prod(shape))) - 100).astype(dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize(("shape", "dim", "k"), [
+    ((40,), 0, 3), ((40,), 0, 40), ((5, 300), 1, 1), ((5, 300), 1, 37), ((5, 300), 1, 200), ((300, 5), 0, 7), ((4, 500, 6), 1, 8), ((90, 1000), 1, 10),
+    ((300_000,), 0, 100), ((2, 200_000), 1, 1), ((70_000, 3), 0, 2), ((3, 1), 1, 1), ((1, 7), 0, 1),
+])  # fmt: skip
+def test_topk(compare, shape, dim, k, largest):
+    for dtype in (np.float32, np.int64):
+        compare("topk", distinct(*shape, dtype=dtype), k, dim, largest, True, same_strides=False)
+    compare("topk", distinct(*shape)[..., ::-1], k, dim, largest, False, same_strides=False)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_topk_of_equal_elements(native, dtype):
+    """As a stable sort has it: of equal elements the first, NaN the greatest."""
+    from rushlight.backends.reference import reference
+
+    x = special(6, 2000, dtype=dtype) if dtype.kind not in "iub" else numbers(6, 2000, dtype=dtype, scale=2)
+    for k in (1, 5, 100, 1500):
+        for largest in (True, False):
+            values, order = native.topk(x, k, 1, largest)
+            wanted, places = reference.sort(x, 1, largest)
+            assert np.array_equal(order, places[:, :k])
+            assert values.tobytes() == np.ascontiguousarray(wanted[:, :k]).tobytes()
+    assert native.topk.declined == 0 or native.topk.calls > 0
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_places(compare, dtype):
+    x = special(9, 300, dtype=dtype) if dtype.kind not in "iub" else numbers(9, 300, dtype=dtype)
+    present = numbers(9, 300, dtype=dtype, scale=2)
+    for y in (x, present, present[:, :1], x[:, :2], x.T, present.reshape(9, 15, 20), present[:, ::-1]):
+        for dim in range(y.ndim):
+            for keepdim in (False, True):
+                for k in (1, y.shape[dim] // 2 + 1, y.shape[dim]):
+                    compare("kthvalue", y, k, dim, keepdim, same_strides=False)
+                compare("median", y, dim, keepdim, same_strides=False)
+                compare("nanmedian", y, dim, keepdim, same_strides=False)
+    compare("median", x)
+    compare("nanmedian", x)
+    compare("median", present)
+
+
+def test_places_of_much(compare):
+    x = numbers(600, 700)
+    compare("median", x, 1)
+    compare("median", x, 0, same_strides=False)
+    compare("median", x)
+    compare("kthvalue", x, 350, 1, True)
+    compare("median", np.full((3, 50), np.nan, np.float32), 1)
+    compare("nanmedian", np.full((3, 50), np.nan, np.float32), 1)
+
+
+def test_refused(native):
+    with pytest.raises(RuntimeError, match="out of range"):
+        native.topk(numbers(3, 4), 5, 1)
+    with pytest.raises(RuntimeError, match="out of range"):
+        native.kthvalue(numbers(3, 4), 0, 1)
