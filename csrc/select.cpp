@@ -33,16 +33,16 @@ bool with_size(int64_t size, F&& use) {
 
 // ---- picking ----
 
-// The result for indices of the shape of `index` in place of dimensions [dim, dim + width) of x.
-PyObject* selected(const Array& x, int dim, int width, const Array& index, const int64_t* data, int64_t count) {
+// The result for indices of the given shape in place of dimensions [dim, dim + width) of x.
+PyObject* selected(const Array& x, int dim, int width, int index_ndim, const npy_intp* index_shape, const int64_t* data, int64_t count) {
   Slab slab;
   if (!slab.read_or_copy(x, dim, width)) return nullptr;
   npy_intp shape[2 * max_dims];
-  const int ndim = x.ndim - width + index.ndim;
+  const int ndim = x.ndim - width + index_ndim;
   if (ndim > max_dims) return decline();
   std::copy_n(x.shape, dim, shape);
-  std::copy_n(index.shape, index.ndim, shape + dim);
-  std::copy(x.shape + dim + width, x.shape + x.ndim, shape + dim + index.ndim);
+  std::copy_n(index_shape, index_ndim, shape + dim);
+  std::copy(x.shape + dim + width, x.shape + x.ndim, shape + dim + index_ndim);
   PyObject* result = new_array(ndim, shape, x.type);
   if (result) select_slices(view_of(result).data, slab, data, count);
   return result;
@@ -55,11 +55,8 @@ PyObject* run_index_select(PyObject* const* args) {
   int dim;
   if (!args[0] || !args[1] || !args[2] || !x.read(args[0]) || !read_dim(args[1], x, dim) || !index.read(args[2])) return nullptr;
   if (!index.within(x.shape[dim])) return nullptr;
-  const npy_intp count = index.count;
-  Array line = index.array;  // a zero-dim index is one of length 1
-  line.ndim = 1;
-  line.shape = &count;
-  return selected(x, dim, 1, line, index.data, count);
+  const npy_intp count = index.count;  // a zero-dim index is one of length 1
+  return selected(x, dim, 1, 1, &count, index.data, count);
 }
 
 // The weight table "weight indices"
@@ -68,7 +65,7 @@ PyObject* run_embedding(PyObject* const* args) {
   Indices index;
   if (!args[0] || !args[1] || !weight.read(args[0]) || weight.ndim == 0 || !index.read(args[1])) return nullptr;
   if (!index.within(weight.shape[0])) return nullptr;
-  return selected(weight, 0, 1, index.array, index.data, index.count);
+  return selected(weight, 0, 1, index.array.ndim, index.array.shape, index.data, index.count);
 }
 
 // "x index"
@@ -82,16 +79,17 @@ PyObject* run_take(PyObject* const* args) {
   x.ndim = 1;
   const npy_intp step = x.itemsize();
   x.strides = &step;
-  return selected(x, 0, 1, index.array, index.data, index.count);
+  return selected(x, 0, 1, index.array.ndim, index.array.shape, index.data, index.count);
 }
 
 // ---- x[...] ----
 
-// The key of index_get and index_put: arrays of integers of one shape at neighbouring dimensions, everything (slice(None))
-// elsewhere. They become one array of positions in the neighbouring dimensions taken together.
+// The key of index_get and index_put: arrays of integers at neighbouring dimensions, everything (slice(None)) elsewhere.
+// They are broadcast and become one array of positions in the neighbouring dimensions taken together.
 struct Key {
   int dim = 0, width = 0;
-  Array shape;  // of the indices
+  int ndim = 0;
+  npy_intp shape[max_dims];  // of the indices
   const int64_t* data = nullptr;
   int64_t count = 0;
 
@@ -103,10 +101,12 @@ struct Key {
       PyObject* entry = PyTuple_GET_ITEM(key, d);
       if (is_everything(entry)) continue;
       if (width > 0 && last != d - 1) return false;  // apart: the dimensions of the result go elsewhere
-      if (width == 0) dim = d;
-      if (!add(entry, x.shape[d])) return false;
+      if (width++ == 0) dim = d;
+      if (!widen_shape(entry)) return false;
       last = d;
     }
+    for (int d = dim; d < dim + width; d++)
+      if (!add(PyTuple_GET_ITEM(key, d), x.shape[d], d == dim)) return false;
     return width > 0;
   }
 
@@ -117,18 +117,45 @@ struct Key {
     return slice->start == Py_None && slice->stop == Py_None && slice->step == Py_None;
   }
 
-  bool add(PyObject* entry, int64_t size) {
-    Indices& index = width == 0 ? first_ : next_;
+  // Broadcasts the shape with that of an index array.
+  bool widen_shape(PyObject* entry) {
+    Array index;
+    if (!index.read(entry)) return false;
+    if (index.ndim > ndim) {
+      std::copy_backward(shape, shape + ndim, shape + index.ndim);
+      std::fill_n(shape, index.ndim - ndim, npy_intp(1));
+      ndim = index.ndim;
+    }
+    for (int i = 0; i < index.ndim; i++) {
+      npy_intp& length = shape[i + ndim - index.ndim];
+      if (length == 1)
+        length = index.shape[i];
+      else if (index.shape[i] != 1 && index.shape[i] != length)
+        return false;
+    }
+    return true;
+  }
+
+  bool add(PyObject* entry, int64_t size, bool first) {
+    Indices& index = first ? first_ : next_;
+    Array given;
+    Owned full;
+    if (!given.read(entry)) return false;
+    if (given.ndim != ndim || !std::equal(shape, shape + ndim, given.shape)) {
+      full = Owned(new_array(ndim, shape, given.type));
+      if (!full) return false;
+      copy_values(view_of(full.get()), given);
+      entry = full.get();
+    }
     if (!index.read(entry) || !index.within(size, true)) return false;
-    if (width++ == 0) {
-      shape = index.array;
+    if (first) {
       data = index.data;
       count = index.count;
+      broadcast_ = std::move(full);
       return true;
     }
-    if (!index.array.same_shape(shape)) return false;
     if (!positions_) {
-      positions_ = Owned(new_array(shape.ndim, shape.shape, Type::I64));
+      positions_ = Owned(new_array(ndim, shape, Type::I64));
       if (!positions_) return false;
     }
     int64_t* position = view_of(positions_.get()).as<int64_t>();
@@ -138,7 +165,7 @@ struct Key {
   }
 
   Indices first_, next_;
-  Owned positions_;
+  Owned broadcast_, positions_;
 };
 
 // "x index"
@@ -146,7 +173,7 @@ PyObject* run_index_get(PyObject* const* args) {
   Array x;
   Key key;
   if (!args[0] || !x.read(args[0]) || !key.read(args[1], x)) return nullptr;
-  return selected(x, key.dim, key.width, key.shape, key.data, key.count);
+  return selected(x, key.dim, key.width, key.ndim, key.shape, key.data, key.count);
 }
 
 // ---- writing ----
@@ -200,15 +227,35 @@ PyObject* run_index_copy(PyObject* const* args) {
   return result.give();
 }
 
+// "x dim index value"
+PyObject* run_index_fill(PyObject* const* args) {
+  Array x, value;
+  Indices index;
+  int dim;
+  if (!args[0] || !args[1] || !args[2] || !args[3] || !x.read(args[0]) || !read_dim(args[1], x, dim) || !index.read(args[2])) return nullptr;
+  if (!value.read(args[3]) || value.ndim != 0 || value.type != x.type || !index.within(x.shape[dim], true)) return nullptr;
+  Owned result = copied(x);
+  if (!result) return nullptr;
+  Slab slab;
+  slab.read(view_of(result.get()), dim);
+  const npy_intp length = slab.inner;
+  const Owned slice(new_array(1, &length, x.type));
+  if (!slice) return nullptr;
+  const Array filled = view_of(slice.get());
+  fill_values(filled.data, length, value.data, x.itemsize());
+  put_slices(slab.data, slab, index.data, index.count, filled.data, 0);
+  return result.give();
+}
+
 // Values of an index_put as a dense array of the shape that x[key] has. Empty, without an exception, where they do not broadcast.
 Owned spread(const Array& values, const Array& x, const Key& key, bool& fitting) {
   npy_intp shape[2 * max_dims];
-  const int ndim = x.ndim - key.width + key.shape.ndim;
+  const int ndim = x.ndim - key.width + key.ndim;
   fitting = false;
   if (ndim > max_dims || values.ndim > ndim) return {};
   std::copy_n(x.shape, key.dim, shape);
-  std::copy_n(key.shape.shape, key.shape.ndim, shape + key.dim);
-  std::copy(x.shape + key.dim + key.width, x.shape + x.ndim, shape + key.dim + key.shape.ndim);
+  std::copy_n(key.shape, key.ndim, shape + key.dim);
+  std::copy(x.shape + key.dim + key.width, x.shape + x.ndim, shape + key.dim + key.ndim);
   bool same = values.ndim == ndim;
   for (int i = 0; i < values.ndim; i++) {
     const npy_intp length = values.shape[i], wanted = shape[i + ndim - values.ndim];
@@ -285,6 +332,7 @@ const Family family("select", {
                                   {"index_get", "x index", run_index_get},
                                   {"index_put", "x index values accumulate", run_index_put},
                                   {"index_copy", "x dim index source", run_index_copy},
+                                  {"index_fill", "x dim index value", run_index_fill},
                                   {"put", "x index source accumulate", run_put},
                               });
 

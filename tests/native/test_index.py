@@ -37,6 +37,8 @@ def test_slices(compare, shape, dim, count):
     source = numbers(*shape[:dim], count, *shape[dim + 1 :], seed=2)
     compare("index_select", x, dim, index)
     compare("index_copy", x, dim, index, source)
+    compare("index_fill", x, dim, index, np.full((), 2.5, np.float32))
+    compare("index_fill", x, dim, index - shape[dim], np.full((), -1, np.float32))
     compare("index_add", x, dim, index, source, rtol=1e-5, atol=2e-5)
     compare("index_add", x, dim, index, source, -2.5, rtol=1e-5, atol=5e-5)
     everything = (slice(None),) * dim
@@ -53,6 +55,7 @@ def test_types(compare, dtype):
     compare("index_copy", x, 1, index, source)
     compare("take", x, indices(330, 40, 2, low=-330))
     compare("put", x, indices(330, 40, 2, low=-330), numbers(40, 2, dtype=dtype))
+    compare("index_fill", x, 0, indices(30, 4), np.full((), 3, dtype))
     compare("gather", x, 1, indices(11, 30, 8))
     compare("scatter", x, 1, indices(11, 30, 8), source)
     compare("scatter", x, 1, indices(11, 30, 8), source[0, :1].reshape(()))
@@ -132,7 +135,9 @@ def test_neighbouring_index_arrays(compare):
     compare("index_get", x, (i % 6, j % 7, i, j))
     compare("index_get", x, (slice(None), slice(None), i.reshape(4, 10), j.reshape(4, 10)))
     compare("index_get", x, (i % 6, slice(None), j), served=False)
-    compare("index_get", x, (slice(None), i, j[:1]), served=False)
+    compare("index_get", x, (slice(None), i, j[:1]))
+    compare("index_get", x, (i[:7, None] % 6, j[None, :5] % 7))
+    compare("index_get", x, (i[:7] % 6, j[:35].reshape(5, 7).astype(np.int32) % 7, i[:5, None]))
     compare("index_get", x, (slice(1, 3), i), served=False)
 
 
@@ -143,7 +148,7 @@ def test_index_put(native, accumulate):
     x, i, j = numbers(60, 70, 8), indices(60, 90, low=-60), indices(70, 90, seed=3, low=-70)
     full = slice(None)
     cases = [
-        ((i,), numbers(90, 70, 8)), ((i,), numbers(8)), ((i,), numbers(1).reshape(())), ((full, j), numbers(60, 90, 8)), ((i, j), numbers(90, 8)),
+        ((i,), numbers(90, 70, 8)), ((i,), numbers(8)), ((i,), numbers(1).reshape(())), ((full, j), numbers(60, 90, 8)), ((i, j), numbers(90, 8)), ((i[:9, None], j[:5]), numbers(9, 5, 8)), ((i[:9, None], j[:5]), numbers(5, 1)),
         ((full, full, i % 8), numbers(60, 70, 90)), ((i.reshape(9, 10),), numbers(9, 10, 70, 8)), ((i, j, i % 8), numbers(90)),
     ]  # fmt: skip
     before = native.index_put.calls

@@ -128,3 +128,21 @@ def test_refused(native):
         native.topk(numbers(3, 4), 5, 1)
     with pytest.raises(RuntimeError, match="out of range"):
         native.kthvalue(numbers(3, 4), 0, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 8, 100, 1000])
+def test_search(compare, dtype, length):
+    sequence, values = np.sort(numbers(length, dtype=dtype, scale=9)), numbers(31, 130, dtype=dtype, scale=12, seed=1)
+    if dtype in (np.float32, np.float64):
+        values[0, :4] = np.nan, np.inf, -np.inf, -0.0
+        sequence[length // 2 * 2 - 2 :] = np.nan if length > 5 else 3
+    rows = np.sort(numbers(31, length, dtype=dtype, scale=9), axis=1)
+    for right in (False, True):
+        compare("searchsorted", sequence, values, right)
+        compare("bucketize", values, sequence, right)
+        compare("bucketize", values[:, ::2], sequence[::2], right)
+        compare("searchsorted", rows, values, right)
+    compare("searchsorted", sequence[::-1].copy(), values, False, np.argsort(sequence[::-1]), served=False)
+    with pytest.raises(RuntimeError, match="boundaries tensor"):
+        compare("searchsorted", rows, values[:4], False, served=None)
