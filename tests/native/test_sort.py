@@ -50,9 +50,9 @@ def test_layouts(compare):
             compare("argsort", y, dim, same_strides=False)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_long_rows(compare, dtype):
-    x = numbers(200_000, dtype=dtype)
+    x = numbers(140_000, dtype=dtype)
     compare("sort", x, 0, False)
     compare("sort", x.reshape(-1, 1), 0, True)
     compare("sort", np.stack([x, x[::-1]]), 1)
