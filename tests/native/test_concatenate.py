@@ -118,3 +118,26 @@ def test_moves(compare):
         compare("tril", x, diagonal)
         compare("triu", x, diagonal)
     compare("tril", x[:, ::2], served=False)
+
+
+@pytest.mark.parametrize("mode", ["reflection", "replication", "circular"])
+@pytest.mark.parametrize("pads", [(1, 1), (0, 3), (2, -3), (-1, -1), (1, 2, 3, 4), (0, 0, 1, 1), (2, 1, 0, 0), (1, 1, 0, 0, 2, 3), (3, 3, -2, 1, 1, 0)])
+def test_padding_with_own_elements(compare, mode, pads):
+    for shape in ((2, 6, 8, 10), (20, 7, 33, 40)):
+        x = numbers(*shape)
+        compare(f"{mode}_pad", x, pads)
+        compare(f"{mode}_pad", x.transpose(0, 1, 3, 2)[:, :, :7, :6], pads)
+        grad = numbers(*(n + sum(p) for n, p in zip(shape, _by_dim(pads, 4), strict=True)), seed=1)
+        compare(f"{mode}_pad_backward", grad, shape, pads, rtol=1e-5, atol=1e-5)
+        compare(f"{mode}_pad_backward", grad.astype(np.float16), shape, pads, rtol=2e-3, atol=5e-2)
+
+
+def _by_dim(pads, ndim):
+    pairs = [(pads[2 * i], pads[2 * i + 1]) for i in range(len(pads) // 2)]
+    return [(0, 0)] * (ndim - len(pairs)) + pairs[::-1]
+
+
+def test_too_wide_borders(native):
+    for name, pads in (("reflection_pad", (4, 0)), ("circular_pad", (0, 5))):
+        with pytest.raises(RuntimeError):
+            getattr(native, name)(numbers(2, 3, 4), pads)
