@@ -119,7 +119,8 @@ bool gather_lines(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_
   if (lines.inner == 1) {
     char* y = at[Y] + begin * lines.along[Y];
     const char* index = at[Index] + begin * lines.along[Index];
-    if (lines.along[Y] == size && lines.along[Index] == 8 && lines.along[Source] == size) return walk(size, wide, size, zero, y, index, at[Source], end - begin);
+    if (lines.along[Y] == size && lines.along[Index] == 8 && lines.along[Source] == size)
+      return walk(size, wide, size, zero, y, index, at[Source], end - begin);
     return walk(lines.along[Y], lines.along[Index], lines.along[Source], zero, y, index, at[Source], end - begin);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
@@ -149,7 +150,8 @@ bool gather_all(const Lines<3>& lines, int64_t n) {
       const int64_t begin = unit % parts * part, from = unit / parts % chunks * columns;
       char* at[3];
       lines.at(unit / parts / chunks, at);
-      if (!gather_lines<T>(lines, at, n, begin, std::min(lines.length, begin + part), from, std::min(lines.inner, from + columns))) good = false;
+      const int64_t end = std::min(lines.length, begin + part), to = std::min(lines.inner, from + columns);
+      if (!gather_lines<T>(lines, at, n, begin, end, from, to)) good = false;
     }
   };
   if (work <= serial_elements)
@@ -250,7 +252,8 @@ bool scatter_lines(const Scatter& job, char* const (&at)[4], int64_t from, int64
   constexpr Fixed<8> wide;
   constexpr Fixed<0> zero;
   if (lines.inner == 1) {
-    if (y_along == size && lines.along[Index] == 8 && lines.along[Source] == size) return walk(size, zero, wide, size, at[Y], at[Index], at[Source], lines.length);
+    if (y_along == size && lines.along[Index] == 8 && lines.along[Source] == size)
+      return walk(size, zero, wide, size, at[Y], at[Index], at[Source], lines.length);
     return walk(y_along, zero, lines.along[Index], lines.along[Source], at[Y], at[Index], at[Source], lines.length);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
@@ -397,7 +400,8 @@ PyObject* run_scatter_add(PyObject* const* args) {
 template <class T>
 bool reduce_by(const char* name, const Scatter& job, bool include_self) {
   using Limits = std::numeric_limits<T>;
-  const T zero(0), one(1), low = Limits::has_infinity ? -Limits::infinity() : Limits::lowest(), high = Limits::has_infinity ? Limits::infinity() : Limits::max();
+  const T zero(0), one(1);
+  const T low = Limits::has_infinity ? -Limits::infinity() : Limits::lowest(), high = Limits::has_infinity ? Limits::infinity() : Limits::max();
   auto unless_kept = [&](const T& identity) { return include_self ? nullptr : &identity; };
   if (std::strcmp(name, "sum") == 0) return reduce_all<T, Add>(job, unless_kept(zero));
   if (std::strcmp(name, "prod") == 0) return reduce_all<T, Multiply>(job, unless_kept(one));

@@ -152,8 +152,9 @@ void add_planes(const Array& y, const Array& g, const Borders& borders) {
     for (int64_t plane = begin; plane < end; plane++) {
       T* own = y.as<T>() + plane * to;
       std::fill_n(own, to, T(0));
+      const T* grad = g.as<T>() + plane * from;
       for (int64_t row = 0; row < rows; row++)
-        add_back(own + borders.source_row(row) * last.n * borders.inner, g.as<T>() + plane * from + row * last.length * borders.inner, last, borders.inner);
+        add_back(own + borders.source_row(row) * last.n * borders.inner, grad + row * last.length * borders.inner, last, borders.inner);
     }
   };
   if (g.size() <= serial_elements)

@@ -229,6 +229,10 @@ PyObject* run_topk(PyObject* const* args) {
 // The index of the element that a stable sort puts at `place`. `from` is room for n numbers.
 template <class K>
 uint32_t find_place(const K* keys, int64_t n, int64_t place, uint32_t* from) {
+  if (n <= short_row) {
+    sort_keys<K>(keys, from, n, nullptr);
+    return from[place];
+  }
   constexpr int64_t buckets = 256;
   int64_t left = n;
   for (int digit = int(sizeof(K)) - 1; digit >= 0; digit--) {

@@ -9,7 +9,19 @@ import pytest
 from rushlight.backends.hidden import HiddenArray
 
 TYPES = [
-    np.dtype(t) for t in (bool, np.int8, np.int16, np.int32, np.int64, np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex128)
+    np.dtype(t)
+    for t in (
+        bool,
+        np.int8,
+        np.int16,
+        np.int32,
+        np.int64,
+        np.float16,
+        ml_dtypes.bfloat16,
+        np.float32,
+        np.float64,
+        np.complex128,
+    )
 ]
 
 
@@ -81,10 +93,28 @@ def test_hidden_arrays(native, dim):
 
 
 @pytest.mark.parametrize(
-    "pads", [(1, 1), (0, 3), (-1, 2), (2, -3), (1, 2, 3, 4), (0, 0, 1, 1), (0, 0, -2, 1), (1, 1, 0, 0, 2, 3), (-5, -5), (0, 0), (0, 0, 0, 0, 4, 0)]
+    "pads",
+    [
+        (1, 1),
+        (0, 3),
+        (-1, 2),
+        (2, -3),
+        (1, 2, 3, 4),
+        (0, 0, 1, 1),
+        (0, 0, -2, 1),
+        (1, 1, 0, 0, 2, 3),
+        (-5, -5),
+        (0, 0),
+        (0, 0, 0, 0, 4, 0),
+    ],
 )
 def test_padding(compare, pads):
-    for x in (numbers(6, 8, 10), numbers(40, 50, 60), numbers(6, 8, 20)[:, :, ::2], numbers(6, 10, 8).transpose(0, 2, 1)):
+    for x in (
+        numbers(6, 8, 10),
+        numbers(40, 50, 60),
+        numbers(6, 8, 20)[:, :, ::2],
+        numbers(6, 10, 8).transpose(0, 2, 1),
+    ):
         compare("constant_pad", x, pads, 0)
         compare("constant_pad", x, pads, -2.5)
         compare("constant_pad_backward", x, pads)
@@ -121,7 +151,20 @@ def test_moves(compare):
 
 
 @pytest.mark.parametrize("mode", ["reflection", "replication", "circular"])
-@pytest.mark.parametrize("pads", [(1, 1), (0, 3), (2, -3), (-1, -1), (1, 2, 3, 4), (0, 0, 1, 1), (2, 1, 0, 0), (1, 1, 0, 0, 2, 3), (3, 3, -2, 1, 1, 0)])
+@pytest.mark.parametrize(
+    "pads",
+    [
+        (1, 1),
+        (0, 3),
+        (2, -3),
+        (-1, -1),
+        (1, 2, 3, 4),
+        (0, 0, 1, 1),
+        (2, 1, 0, 0),
+        (1, 1, 0, 0, 2, 3),
+        (3, 3, -2, 1, 1, 0),
+    ],
+)
 def test_padding_with_own_elements(compare, mode, pads):
     for shape in ((2, 6, 8, 10), (20, 7, 33, 40)):
         x = numbers(*shape)

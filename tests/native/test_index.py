@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-TYPES = [np.dtype(t) for t in (bool, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)]
+TYPES = [
+    np.dtype(t) for t in (bool, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)
+]
 SUMS = [np.dtype(t) for t in (np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)]
 CLOSE = {np.dtype(np.float16): 2e-3, BFLOAT16: 2e-2, np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-14}
 
@@ -26,9 +28,20 @@ def close(dtype):
 
 # (shape, dim, count): slices of one element, of part of a vector, of many vectors; small and shared among threads
 SHAPES = [
-    ((7,), 0, 5), ((50_000,), 0, 70_000), ((4, 6), 1, 9), ((300, 40), 1, 500), ((6, 3), 0, 11), ((40, 33), 0, 90), ((500, 128), 0, 900),
-    ((5, 20, 17), 1, 30), ((3, 4, 50, 40), 2, 60), ((9, 40_000), 0, 4), ((2, 5, 1), 1, 3), ((3, 200, 2), 1, 9000), ((70, 1), 0, 3),
-]  # fmt: skip
+    ((7,), 0, 5),
+    ((50_000,), 0, 70_000),
+    ((4, 6), 1, 9),
+    ((300, 40), 1, 500),
+    ((6, 3), 0, 11),
+    ((40, 33), 0, 90),
+    ((500, 128), 0, 900),
+    ((5, 20, 17), 1, 30),
+    ((3, 4, 50, 40), 2, 60),
+    ((9, 40_000), 0, 4),
+    ((2, 5, 1), 1, 3),
+    ((3, 200, 2), 1, 9000),
+    ((70, 1), 0, 3),
+]
 
 
 @pytest.mark.parametrize(("shape", "dim", "count"), SHAPES)
@@ -72,13 +85,17 @@ def test_sums_of_every_type(compare, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, BFLOAT16], ids=str)
-@pytest.mark.parametrize(("rows", "width", "count"), [(9, 3, 20), (300, 128, 700), (1000, 33, 400), (5, 200, 3000), (4000, 1, 9000)])
+@pytest.mark.parametrize(
+    ("rows", "width", "count"), [(9, 3, 20), (300, 128, 700), (1000, 33, 400), (5, 200, 3000), (4000, 1, 9000)]
+)
 def test_embedding_gradient(compare, rows, width, count, dtype):
     index, g = indices(rows, count), numbers(count, width, dtype=dtype)
     for padding, by_frequency in ((-1, False), (2, False), (-1, True), (2, True)):
         rtol = 4 * CLOSE[np.dtype(dtype)]
         compare("embedding_backward", g, index, rows, padding, by_frequency, rtol=rtol, atol=100 * rtol)
-    compare("embedding_backward", g.reshape(-1, 1, 1, width), index.reshape(-1, 1), rows + 5, 0, False, rtol=1e-2, atol=1)
+    compare(
+        "embedding_backward", g.reshape(-1, 1, 1, width), index.reshape(-1, 1), rows + 5, 0, False, rtol=1e-2, atol=1
+    )
 
 
 def test_sums_are_added_in_order(native):
@@ -93,15 +110,29 @@ def test_sums_are_added_in_order(native):
 
 # (shape of x, of the index, dim)
 LINES = [
-    ((7,), (5,), 0), ((50_000,), (60_000,), 0), ((5, 9), (5, 20), 1), ((300, 200), (300, 150), 1), ((9, 5), (20, 5), 0),
-    ((200, 300), (150, 300), 0), ((4, 6, 5), (3, 9, 2), 1), ((8, 30, 70), (8, 40, 70), 1), ((3, 5, 7, 9), (2, 4, 9, 8), 2),
-    ((3, 5, 7, 9), (3, 5, 7, 30), 3), ((2, 40, 1), (2, 9, 1), 1), ((5000, 3), (4000, 3), 0), ((20_000, 2), (20_000, 1), 1),
-]  # fmt: skip
+    ((7,), (5,), 0),
+    ((50_000,), (60_000,), 0),
+    ((5, 9), (5, 20), 1),
+    ((300, 200), (300, 150), 1),
+    ((9, 5), (20, 5), 0),
+    ((200, 300), (150, 300), 0),
+    ((4, 6, 5), (3, 9, 2), 1),
+    ((8, 30, 70), (8, 40, 70), 1),
+    ((3, 5, 7, 9), (2, 4, 9, 8), 2),
+    ((3, 5, 7, 9), (3, 5, 7, 30), 3),
+    ((2, 40, 1), (2, 9, 1), 1),
+    ((5000, 3), (4000, 3), 0),
+    ((20_000, 2), (20_000, 1), 1),
+]
 
 
 @pytest.mark.parametrize(("shape", "index_shape", "dim"), LINES)
 def test_lines(compare, shape, index_shape, dim):
-    x, index, source = numbers(*shape), indices(shape[dim], *index_shape), numbers(*(n + 1 for n in index_shape), seed=2)
+    x, index, source = (
+        numbers(*shape),
+        indices(shape[dim], *index_shape),
+        numbers(*(n + 1 for n in index_shape), seed=2),
+    )
     compare("gather", x, dim, index)
     compare("gather", x, dim, index.astype(np.int32))
     compare("scatter", x, dim, index, source)
@@ -148,29 +179,47 @@ def test_index_put(native, accumulate):
     x, i, j = numbers(60, 70, 8), indices(60, 90, low=-60), indices(70, 90, seed=3, low=-70)
     full = slice(None)
     cases = [
-        ((i,), numbers(90, 70, 8)), ((i,), numbers(8)), ((i,), numbers(1).reshape(())), ((full, j), numbers(60, 90, 8)), ((i, j), numbers(90, 8)), ((i[:9, None], j[:5]), numbers(9, 5, 8)), ((i[:9, None], j[:5]), numbers(5, 1)),
-        ((full, full, i % 8), numbers(60, 70, 90)), ((i.reshape(9, 10),), numbers(9, 10, 70, 8)), ((i, j, i % 8), numbers(90)),
-    ]  # fmt: skip
+        ((i,), numbers(90, 70, 8)),
+        ((i,), numbers(8)),
+        ((i,), numbers(1).reshape(())),
+        ((full, j), numbers(60, 90, 8)),
+        ((i, j), numbers(90, 8)),
+        ((i[:9, None], j[:5]), numbers(9, 5, 8)),
+        ((i[:9, None], j[:5]), numbers(5, 1)),
+        ((full, full, i % 8), numbers(60, 70, 90)),
+        ((i.reshape(9, 10),), numbers(9, 10, 70, 8)),
+        ((i, j, i % 8), numbers(90)),
+    ]
     before = native.index_put.calls
     for key, values in cases:
         own, wanted = x.copy(), x.copy()
         assert native.index_put(own, key, values, accumulate) is own
         reference.index_put(wanted, key, values, accumulate)
-        np.testing.assert_allclose(own, wanted, rtol=1e-5, atol=1e-4) if accumulate else np.testing.assert_array_equal(own, wanted)
+        np.testing.assert_allclose(own, wanted, rtol=1e-5, atol=1e-4) if accumulate else np.testing.assert_array_equal(
+            own, wanted
+        )
     assert native.index_put.calls == before + len(cases)
 
 
 CALLS = [
-    ("index_select", (0, np.array([0, 7])), IndexError), ("index_select", (0, np.array([-1])), IndexError),
-    ("index_add", (0, np.array([9]), np.ones((1, 4), np.float32)), IndexError), ("index_copy", (0, np.array([9]), np.ones((1, 4), np.float32)), IndexError),
-    ("index_get", ((np.array([7]),),), IndexError), ("index_get", ((np.array([-8]),),), IndexError),
-    ("index_put", ((np.array([7]),), np.ones(4, np.float32)), IndexError), ("embedding", (np.array([7]),), IndexError),
-    ("take", (np.array([28]),), IndexError), ("put", (np.array([28]), np.ones(1, np.float32)), IndexError),
-    ("gather", (0, np.full((1, 4), 7)), RuntimeError), ("gather", (0, np.full((1, 4), -1)), RuntimeError), ("gather", (0, np.zeros((1, 5), int)), RuntimeError),
-    ("scatter", (0, np.full((1, 4), 7), np.ones((1, 4), np.float32)), RuntimeError), ("scatter_add", (1, np.full((1, 4), 4), np.ones((1, 4), np.float32)), RuntimeError),
+    ("index_select", (0, np.array([0, 7])), IndexError),
+    ("index_select", (0, np.array([-1])), IndexError),
+    ("index_add", (0, np.array([9]), np.ones((1, 4), np.float32)), IndexError),
+    ("index_copy", (0, np.array([9]), np.ones((1, 4), np.float32)), IndexError),
+    ("index_get", ((np.array([7]),),), IndexError),
+    ("index_get", ((np.array([-8]),),), IndexError),
+    ("index_put", ((np.array([7]),), np.ones(4, np.float32)), IndexError),
+    ("embedding", (np.array([7]),), IndexError),
+    ("take", (np.array([28]),), IndexError),
+    ("put", (np.array([28]), np.ones(1, np.float32)), IndexError),
+    ("gather", (0, np.full((1, 4), 7)), RuntimeError),
+    ("gather", (0, np.full((1, 4), -1)), RuntimeError),
+    ("gather", (0, np.zeros((1, 5), int)), RuntimeError),
+    ("scatter", (0, np.full((1, 4), 7), np.ones((1, 4), np.float32)), RuntimeError),
+    ("scatter_add", (1, np.full((1, 4), 4), np.ones((1, 4), np.float32)), RuntimeError),
     ("scatter_reduce", (0, np.full((1, 4), 7), np.ones((1, 4), np.float32), "amax"), RuntimeError),
     ("scatter_reduce", (0, np.zeros((1, 4), int), np.ones((1, 4), np.float32), "other"), RuntimeError),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "rest", "error"), CALLS)

@@ -6,7 +6,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-TYPES = [np.dtype(t) for t in (bool, np.int8, np.int16, np.int32, np.int64, np.float16, ml_dtypes.bfloat16, np.float32, np.float64)]
+TYPES = [
+    np.dtype(t)
+    for t in (bool, np.int8, np.int16, np.int32, np.int64, np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+]
 
 
 def numbers(*shape, dtype=np.float32, seed=0):
@@ -18,7 +21,9 @@ def mask(*shape, share=0.4):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
-@pytest.mark.parametrize("shape", [(1,), (127,), (1025,), (16_385,), (3, 5), (300, 130), (40, 1, 7), (2, 3000), (30, 40, 50), (70_000, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1,), (127,), (1025,), (16_385,), (3, 5), (300, 130), (40, 1, 7), (2, 3000), (30, 40, 50), (70_000, 2)]
+)
 def test_shapes(compare, shape, share):
     x, m = numbers(*shape), mask(*shape, share=share)
     compare("nonzero", m)

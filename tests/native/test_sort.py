@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-TYPES = [np.dtype(t) for t in (bool, np.uint8, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)]
+TYPES = [
+    np.dtype(t)
+    for t in (bool, np.uint8, np.int8, np.int16, np.int32, np.int64, np.float16, BFLOAT16, np.float32, np.float64)
+]
 LENGTHS = [1, 2, 3, 7, 15, 16, 17, 63, 64, 65, 127, 128, 129, 300, 1000, 5000]
 
 
@@ -26,7 +29,12 @@ def special(*shape, dtype=np.float32):
 @pytest.mark.parametrize("length", LENGTHS)
 def test_lengths(compare, length):
     for descending in (False, True):
-        for x in (numbers(3, length), special(3, length), numbers(2, length, dtype=np.int64), special(2, length, dtype=np.float64)):
+        for x in (
+            numbers(3, length),
+            special(3, length),
+            numbers(2, length, dtype=np.int64),
+            special(2, length, dtype=np.float64),
+        ):
             compare("sort", x, 1, descending, False)
             compare("argsort", x, 1, descending, True)
 
@@ -44,7 +52,15 @@ def test_types(compare, dtype):
 
 def test_layouts(compare):
     x = numbers(20, 30, 40)
-    for y in (x.transpose(2, 0, 1), x[:, ::2], x[:, :, ::-1], np.broadcast_to(x[:, :1], x.shape), x[3, 4, 5:6], x[:0], x[:, :, :1]):
+    for y in (
+        x.transpose(2, 0, 1),
+        x[:, ::2],
+        x[:, :, ::-1],
+        np.broadcast_to(x[:, :1], x.shape),
+        x[3, 4, 5:6],
+        x[:0],
+        x[:, :, :1],
+    ):
         for dim in range(y.ndim):
             compare("sort", y, dim, True, same_strides=False)
             compare("argsort", y, dim, same_strides=False)
@@ -72,10 +88,24 @@ def distinct(*shape, dtype=np.float32):
 
 
 @pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize(("shape", "dim", "k"), [
-    ((40,), 0, 3), ((40,), 0, 40), ((5, 300), 1, 1), ((5, 300), 1, 37), ((5, 300), 1, 200), ((300, 5), 0, 7), ((4, 500, 6), 1, 8), ((90, 1000), 1, 10),
-    ((300_000,), 0, 100), ((2, 200_000), 1, 1), ((70_000, 3), 0, 2), ((3, 1), 1, 1), ((1, 7), 0, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "dim", "k"),
+    [
+        ((40,), 0, 3),
+        ((40,), 0, 40),
+        ((5, 300), 1, 1),
+        ((5, 300), 1, 37),
+        ((5, 300), 1, 200),
+        ((300, 5), 0, 7),
+        ((4, 500, 6), 1, 8),
+        ((90, 1000), 1, 10),
+        ((300_000,), 0, 100),
+        ((2, 200_000), 1, 1),
+        ((70_000, 3), 0, 2),
+        ((3, 1), 1, 1),
+        ((1, 7), 0, 1),
+    ],
+)
 def test_topk(compare, shape, dim, k, largest):
     for dtype in (np.float32, np.int64):
         compare("topk", distinct(*shape, dtype=dtype), k, dim, largest, True, same_strides=False)
