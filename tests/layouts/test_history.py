@@ -17,8 +17,9 @@ def network(lib, seed=0):
     lib.manual_seed(seed)
     nn = lib.nn
     return nn.Sequential(
-        nn.Conv2d(3, 20, 3, padding=1, bias=False), nn.BatchNorm2d(20), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 20, 3, padding=1, groups=20),
-        nn.Conv2d(20, 17, 1), nn.GELU(), nn.Upsample(scale_factor=2), nn.ConvTranspose2d(17, 5, 2, stride=2), nn.AdaptiveAvgPool2d(3),
+        nn.Conv2d(3, 20, 3, padding=1, bias=False), nn.BatchNorm2d(20), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(20, 20, 3, padding=1, groups=20), nn.Conv2d(20, 17, 1), nn.GELU(), nn.Upsample(scale_factor=2),
+        nn.ConvTranspose2d(17, 5, 2, stride=2), nn.AdaptiveAvgPool2d(3),
         nn.Flatten(), nn.Linear(45, 4),
     )  # fmt: skip
 
@@ -70,8 +71,8 @@ def test_state_of_optimizers(helpers, torch, name):
             optimizer.zero_grad()
             model(x).square().sum().backward()
             optimizer.step()
-        state = [{key: value for key, value in each.items() if lib.is_tensor(value) and value.dim()} for each in optimizer.state_dict()["state"].values()]
-        return [[(tuple(v.shape), v.stride(), v.untyped_storage().nbytes()) for v in each.values()] for each in state]
+        state = [[v for v in each.values() if lib.is_tensor(v) and v.dim()] for each in optimizer.state_dict()["state"].values()]
+        return [[(tuple(v.shape), v.stride(), v.untyped_storage().nbytes()) for v in each] for each in state]
 
     both(helpers, torch, run)
 
@@ -280,8 +281,9 @@ def test_numbers_drawn_for_it_are_torchs(helpers, torch):
         x = helpers.given(lib, 2, 3, 8, 6, grad=True)
         y = helpers.conv(lib, x)
         lib.manual_seed(7)
-        drawn = [lib.nn.functional.dropout(y, 0.5) != 0, lib.nn.functional.dropout2d(y, 0.5) != 0, lib.rand_like(y), lib.bernoulli(y.sigmoid())]
-        drawn += [lib.randn_like(y), lib.nn.functional.rrelu(y, training=True), y.detach().clone().exponential_()]
+        drawn = [lib.nn.functional.dropout(y, 0.5) != 0, lib.nn.functional.dropout2d(y, 0.5) != 0, lib.rand_like(y)]
+        drawn += [lib.bernoulli(y.sigmoid()), lib.randn_like(y), lib.nn.functional.rrelu(y, training=True)]
+        drawn += [y.detach().clone().exponential_()]
         return [np.array(t.detach().numpy()) for t in drawn]
 
     both(helpers, torch, run)
