@@ -145,7 +145,10 @@ def test_all_families_at_once():
 
 
 def test_while_the_number_of_threads_changes():
-    expected = [convolutions(i) + products(i) for i in range(THREADS)]
+    def compute(i):
+        return convolutions(i) + products(i) + attentions(i) + recurrences(i)
+
+    expected = [compute(i) for i in range(THREADS)]
     stop = threading.Event()
 
     def change():
@@ -156,7 +159,7 @@ def test_while_the_number_of_threads_changes():
     changing = threading.Thread(target=change)
     changing.start()
     try:
-        assert at_once(lambda i: convolutions(i) + products(i)) == expected
+        assert at_once(compute) == expected
     finally:
         stop.set()
         changing.join()
