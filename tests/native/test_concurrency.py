@@ -171,7 +171,8 @@ def test_one_tensor_read_by_all():
     y = F.conv2d(x, w, padding=1)
 
     def read(i):
-        return bits(F.relu(y), F.conv2d(y, w[:4, :1].repeat(1, 12, 1, 1)), y.sum(1)) + (bits(y.view(-1)) if i % 2 else bits(y.transpose(0, 1)))
+        found = bits(F.relu(y), F.conv2d(y, w[:4, :1].repeat(1, 12, 1, 1)), y.sum(1))
+        return found + (bits(y.view(-1)) if i % 2 else bits(y.transpose(0, 1)))
 
     alone = [read(0), read(1)]
     y = F.conv2d(x, w, padding=1)
@@ -181,7 +182,8 @@ def test_one_tensor_read_by_all():
 def test_weights_shared_by_threads_that_train_on_their_own_copies():
     """Forward and backward of one model by several threads: gradients asked for, not accumulated."""
     rl.manual_seed(0)
-    model = rl.nn.Sequential(rl.nn.Conv2d(3, 16, 3, padding=1), rl.nn.ReLU(), rl.nn.MaxPool2d(2), rl.nn.Flatten(), rl.nn.Linear(16 * 64, 10))
+    layers = rl.nn.Conv2d(3, 16, 3, padding=1), rl.nn.ReLU(), rl.nn.MaxPool2d(2), rl.nn.Flatten(), rl.nn.Linear(16 * 64, 10)
+    model = rl.nn.Sequential(*layers)
 
     def gradients(i):
         return bits(*rl.autograd.grad(model(numbers(4, 3, 16, 16, seed=i)).square().sum(), list(model.parameters())))
