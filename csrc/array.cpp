@@ -243,7 +243,17 @@ PyObject* new_channels_last(int ndim, const npy_intp* shape, Type type) {
 }
 
 PyObject* hide(PyObject* array) {
-  if (!array || PyArray_IS_C_CONTIGUOUS(reinterpret_cast<PyArrayObject*>(array))) return array;
+  if (!array) return nullptr;
+  auto* fresh = reinterpret_cast<PyArrayObject*>(array);
+  if (PyArray_IS_C_CONTIGUOUS(fresh)) {
+    // One order is the other: where a dimension has one element, its stride alone would give away which was meant.
+    npy_intp step = PyArray_ITEMSIZE(fresh);
+    for (int i = PyArray_NDIM(fresh) - 1; i >= 0; i--) {
+      PyArray_STRIDES(fresh)[i] = step;
+      step *= PyArray_DIM(fresh, i);
+    }
+    return array;
+  }
   PyObject* hidden = PyObject_CallOneArg(reinterpret_cast<PyObject*>(hidden_type), array);
   Py_DECREF(array);
   return hidden;

@@ -329,7 +329,6 @@ PyObject* attention_forward(PyObject* const* args) {
   float* const logsumexp = view_of(lse.get()).as<float>();
   const int64_t blocks = (problem.queries + block_queries - 1) / block_queries;
   const int64_t room = forward_room(problem);
-  float* const rooms = scratch<float>(0, room * thread_limit());
   {
     const ReleaseGil released(problem.work());
     run(problem, problem.batch * problem.heads * blocks, [&](int64_t task) {
@@ -337,7 +336,7 @@ PyObject* attention_forward(PyObject* const* args) {
       // The last blocks of a head see most keys: they go first.
       const int64_t query = (blocks - 1 - task % blocks) * block_queries;
       const Block block{n, h, query, std::min(block_queries, problem.queries - query), 0, 0};
-      forward_block(problem, block, out, logsumexp + head * problem.queries, rooms + room * thread_number());
+      forward_block(problem, block, out, logsumexp + head * problem.queries, scratch<float>(0, room));
     });
   }
   return PyTuple_Pack(2, y.get(), lse.get());
@@ -472,14 +471,13 @@ PyObject* attention_backward(PyObject* const* args) {
   const int64_t tasks = problem.batch * problem.groups, total = problem.batch * problem.heads * problem.queries * problem.size;
   if (tasks < few_heads) back.chunks = std::min(most_chunks, (problem.keys + chunk_keys - 1) / chunk_keys);
   const int64_t further = back.gq.data ? (back.chunks - 1) * total : 0, room = backward_room(problem);
-  float* const rooms = scratch<float>(0, room * thread_limit());
   back.parts = scratch<float>(1, further + 1);
   {
     const ReleaseGil released(problem.work());
     parallel_range(further, 1 << 16, [&](int64_t begin, int64_t end) { std::fill(back.parts + begin, back.parts + end, 0.0f); });
     run(problem, tasks * back.chunks, [&](int64_t task) {
       const int64_t head = task / back.chunks;
-      backward_chunk(problem, back, head / problem.groups, head % problem.groups, task % back.chunks, rooms + room * thread_number());
+      backward_chunk(problem, back, head / problem.groups, head % problem.groups, task % back.chunks, scratch<float>(0, room));
     });
     parallel_range(further ? total : 0, 1 << 14, [&](int64_t begin, int64_t end) {
       for (int64_t part = 0; part < back.chunks - 1; part++)

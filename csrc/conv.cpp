@@ -1,7 +1,7 @@
 // Convolution over one to three spatial dimensions and its two gradients: reading the arguments, the layout of the result
 // and the choice of a method.
 //
-// Results that are activations lie channels innermost: hidden, or plainly where the user's own operand does. float32 and
+// Results that are activations lie channels innermost: hidden, or plainly where an operand of the user's own does. float32 and
 // float64, any stride, padding, dilation and groups.
 #include <algorithm>
 
@@ -172,6 +172,7 @@ PyObject* convolution(PyObject* const* args) {
   for (int i = 0; i < spatial; i++) size[2 + i] = npy_intp(shape.out[3 - spatial + i]);
   const bool biased = given(args[2]);
   if (biased && (!bias.read(args[2]) || bias.type != x.type || bias.ndim != 1 || bias.shape[0] != shape.outputs || !bias.contiguous())) return decline();
+  const Array weights = w;  // as they were given
   const RowMajor weight(w);
   Owned made(new_channels_last(x.ndim, size, x.type));
   if (!made) return nullptr;
@@ -180,7 +181,7 @@ PyObject* convolution(PyObject* const* args) {
     run_forward<float>(shape, x, w, biased ? bias.as<const float>() : nullptr, y.as<float>());
   else
     run_forward<double>(shape, x, w, biased ? bias.as<const double>() : nullptr, y.as<double>());
-  return given_layout(made, users_channels_last(x));
+  return given_layout(made, users_channels_last(x) || users_channels_last(weights));
 }
 
 PyObject* conv_grad_input(PyObject* const* args) {

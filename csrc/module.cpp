@@ -114,7 +114,8 @@ PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nargsf, Py
     try {
       result = self->listed->entry.run(placed);
     } catch (const std::bad_alloc&) {
-      return PyErr_NoMemory();
+      PyErr_Format(PyExc_MemoryError, "%s: not enough memory to work in; use a smaller batch, or let go of tensors", self->listed->entry.name);
+      return nullptr;
     } catch (const std::exception& error) {
       PyErr_Format(PyExc_RuntimeError, "%s: %s", self->listed->entry.name, error.what());
       return nullptr;

@@ -1,6 +1,8 @@
 // The team of threads (see parallel.h): who may use it, and what becomes of it after fork.
 #include "parallel.h"
 
+#include "pool.h"
+
 #include <cstdlib>
 #include <new>
 
@@ -71,6 +73,7 @@ void* scratch_bytes(int slot, size_t bytes) {
     std::free(own.memory[slot]);
     own.bytes[slot] = 0;
     own.memory[slot] = std::aligned_alloc(64, rounded);
+    if (!own.memory[slot] && return_idle_memory()) own.memory[slot] = std::aligned_alloc(64, rounded);
     if (!own.memory[slot]) throw std::bad_alloc();
     own.bytes[slot] = rounded;
   }

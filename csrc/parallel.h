@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <utility>
 
 namespace rushlight {
@@ -33,7 +34,7 @@ class Team {
 };
 
 // Runs body(block) for every block in [0, blocks): threads claim them one by one, so that a thread that the machine
-// takes away holds up no other.
+// takes away holds up no other. What a body throws (std::bad_alloc) is thrown here: OpenMP would end the process.
 template <class F>
 void parallel(int64_t blocks, F&& body) {
   Team team(blocks);
@@ -42,10 +43,18 @@ void parallel(int64_t blocks, F&& body) {
     return;
   }
   std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;
 #ifdef _OPENMP
 #pragma omp parallel num_threads(team.size)
 #endif
-  for (int64_t block; (block = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(block);
+  try {
+    for (int64_t block; (block = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(block);
+  } catch (...) {
+    next.store(blocks, std::memory_order_relaxed);
+    if (!failed.exchange(true)) error = std::current_exception();
+  }
+  if (error) std::rethrow_exception(error);
 }
 
 // Runs body(begin, end) over [0, count) in pieces of `grain`, whatever the number of threads.
@@ -74,7 +83,7 @@ class ReleaseGil {
 };
 
 // Borrowed memory of this thread, 64-byte aligned, kept for the next call: at most one user per `slot` at a time.
-// Throws std::bad_alloc, so take it before a parallel region or in slots that are small.
+// Throws std::bad_alloc when there is none, also after the pool has given back what lies idle.
 void* scratch_bytes(int slot, size_t bytes);
 
 template <class T>

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <list>
 #include <mutex>
@@ -116,14 +117,7 @@ void* acquire(size_t bytes) {
   free_all(old);
   if (memory) return memory;
   memory = from_system(bytes);
-  if (!memory) {
-    {
-      const std::lock_guard<std::mutex> guard(p.lock);
-      old = take_idle(p, [](const Idle&) { return false; });
-    }
-    free_all(old);
-    memory = from_system(bytes);
-  }
+  if (!memory && return_idle_memory()) memory = from_system(bytes);
   const std::lock_guard<std::mutex> guard(p.lock);
   if (memory)
     p.from_system++;
@@ -173,6 +167,20 @@ PyType_Slot block_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(block_deall
 PyType_Spec block_spec = {"rushlight.backends.native.Block", int(sizeof(Block)), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, block_slots};
 
+void report_no_memory(size_t bytes) {
+  Pool& p = pool();
+  double used;
+  {
+    const std::lock_guard<std::mutex> guard(p.lock);
+    used = double(p.used_bytes);
+  }
+  constexpr double mebi = 1 << 20;
+  char text[200];
+  std::snprintf(text, sizeof text, "not enough memory for a result of %.1f MiB; the tensors there are now hold %.1f MiB. Use a smaller batch, or let go of tensors.",
+                double(bytes) / mebi, used / mebi);
+  PyErr_SetString(PyExc_MemoryError, text);
+}
+
 size_t default_limit() {
 #ifndef _WIN32
   const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
@@ -192,18 +200,7 @@ PyObject* memory_stats(PyObject*, PyObject*) {
                        static_cast<unsigned long long>(p.returned));
 }
 
-PyObject* empty_cache(PyObject*, PyObject*) {
-  Pool& p = pool();
-  std::vector<void*> old;
-  size_t bytes;
-  {
-    const std::lock_guard<std::mutex> guard(p.lock);
-    bytes = p.idle_bytes;
-    old = take_idle(p, [](const Idle&) { return false; });
-  }
-  free_all(old);
-  return PyLong_FromSize_t(bytes);
-}
+PyObject* empty_cache(PyObject*, PyObject*) { return PyLong_FromSize_t(return_idle_memory()); }
 
 PyObject* set_memory_limit(PyObject*, PyObject* value) {
   const size_t bytes = PyLong_AsSize_t(value);
@@ -220,6 +217,19 @@ PyObject* set_memory_limit(PyObject*, PyObject* value) {
 }
 
 }  // namespace
+
+size_t return_idle_memory() {
+  Pool& p = pool();
+  std::vector<void*> old;
+  size_t bytes;
+  {
+    const std::lock_guard<std::mutex> guard(p.lock);
+    bytes = p.idle_bytes;
+    old = take_idle(p, [](const Idle&) { return false; });
+  }
+  free_all(old);
+  return bytes;
+}
 
 PyMethodDef pool_methods[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the pool of large results, as a dictionary."},
@@ -256,7 +266,7 @@ PyObject* new_block(size_t bytes) {
   }
   if (!block->memory) {
     Py_DECREF(self);
-    PyErr_NoMemory();
+    report_no_memory(bytes);
     return nullptr;
   }
   block->bytes = bytes;

@@ -15,6 +15,8 @@ constexpr size_t pool_threshold = 64 << 10;
 // A Python object that owns `bytes` of memory (uninitialised); NULL with MemoryError set when there is none.
 PyObject* new_block(size_t bytes);
 void* block_memory(PyObject* block);
+// Gives all idle blocks back to the system; the number of bytes they had. Needs no GIL.
+size_t return_idle_memory();
 
 // Python functions of the module: memory_stats() -> dict, empty_cache() -> bytes freed, set_memory_limit(bytes).
 extern PyMethodDef pool_methods[];

@@ -336,7 +336,7 @@ void average(const Array& input, const Array& result, const Shape& shape, const 
   const Maps x(input, shape.spatial), y(result, shape.spatial);
   const Windows* along = shape.along;
   const int64_t taps = along[0].kernel * along[1].kernel * along[2].kernel;
-  const bool last = x.channel_step == 1;
+  const bool last = x.channel_step == 1 && y.channel_step == 1;
   for_positions(x.images, along, along[2].outputs * taps * x.channels, [&](int64_t n, int64_t o0, int64_t o1, int64_t o2) {
     const Window window(along, {o0, o1, o2});
     const T scale = T(divisor.of(along, window));
@@ -448,7 +448,7 @@ template <class T>
 void adaptive_average(const Array& input, const Array& result, int spatial) {
   constexpr int64_t L = lanes<T>;
   const Maps x(input, spatial), y(result, spatial);
-  const bool last = x.channel_step == 1;
+  const bool last = x.channel_step == 1 && y.channel_step == 1;
   const int64_t outputs = y.positions(), depth = last ? L : 1, groups = (x.channels + depth - 1) / depth;
   const int64_t work = std::max<int64_t>(1, x.positions() * depth / outputs);
   parallel_range(x.images * groups * outputs, std::max<int64_t>(1, block_work / work), [&](int64_t begin, int64_t end) {

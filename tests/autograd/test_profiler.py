@@ -30,6 +30,32 @@ def test_kernels_are_recorded_with_bytes_and_who_served_them():
     assert 0 < prof.self_cpu_time_total <= prof.function_events.wall
 
 
+def test_views_move_nothing():
+    x = rl.ones(4, 5, 6)
+    with rl.autograd.profiler.profile() as prof:
+        x.permute(2, 0, 1), x.view(20, 6), x[1:], x.expand(2, 4, 5, 6), x.chunk(2)
+        x.relu_()
+        x.transpose(0, 1).contiguous()
+    for event in prof.function_events:
+        assert event.bytes == (2 * x.nbytes if event.key in ("relu", "contiguous") else 0), event.key
+
+
+@pytest.mark.skipif(not NATIVE, reason="no native kernels were built (python tools/build_kernels.py)")
+def test_a_network_shows_its_layouts_and_copies():
+    """What a student asks: which kernels ran, in what layout, and where a copy brought it back."""
+    model = rl.nn.Sequential(rl.nn.Conv2d(3, 20, 3), rl.nn.BatchNorm2d(20), rl.nn.ReLU(), rl.nn.Flatten(), rl.nn.Linear(20 * 36, 4))
+    with rl.autograd.profiler.profile() as prof:
+        model(rl.randn(2, 3, 8, 8)).sum().backward()
+    sums = {event.key: event for event in prof.key_averages()}
+    assert "hidden channels-last" in sums["convolution"].layouts and sums["relu"].layouts == ("hidden channels-last",)
+    assert sums["copy to default layout"].count == 1, "flatten looks at memory; nothing else does"
+    assert sums["convolution"].bytes == 4 * (2 * 3 * 64 + 20 * 27 + 20 + 2 * 20 * 36)
+    assert {sums[name].served_by for name in ("convolution", "conv_grad_weight", "mm", "relu")} == {"native"}
+    table = prof.key_averages().table(sort_by="self_cpu_time_total")
+    for word in ("Served by", "GB/s", "Layouts", "conv_grad_weight", "hidden channels-last", "copy to default layout"):
+        assert word in table
+
+
 def test_nothing_is_recorded_outside():
     before = kernels_for(CPU)
     with rl.autograd.profiler.profile() as prof:

@@ -70,6 +70,20 @@ def test_reads_are_found():
 MISSING_ISA = "baseline" if platform.machine() in ("aarch64", "arm64") else "neon"
 
 
+@pytest.mark.parametrize("wanted", ["auto", "native"])
+def test_an_instruction_set_that_is_not_there_is_an_error(wanted):
+    """Never another one, nor NumPy, in silence; but who wants NumPy gets it."""
+    environment = {**os.environ, "RUSHLIGHT_KERNELS": wanted, "RUSHLIGHT_ISA": MISSING_ISA}
+    code = "import rushlight; rushlight.ones(2) + 1"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"RUSHLIGHT_ISA={MISSING_ISA} asks for native kernels that do not run on this processor; there are" in done.stderr
+    environment["RUSHLIGHT_KERNELS"] = "reference"
+    code = "import rushlight; print(rushlight.__config__.show(), rushlight.cpu.memory_stats())"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "CPU kernels: NumPy (RUSHLIGHT_KERNELS=reference)" in done.stdout and "{}" in done.stdout
+
+
 @pytest.mark.parametrize(("value", "expected"), [("native", "UnsupportedOperationError"), ("fast", "ValueError")])
 def test_kernels_that_are_not_there_are_an_error(value, expected):
     environment = {**os.environ, "RUSHLIGHT_KERNELS": value, "RUSHLIGHT_ISA": MISSING_ISA}

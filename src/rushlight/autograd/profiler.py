@@ -49,6 +49,14 @@ def arrays_in(values: Any) -> Iterator[Any]:
             yield from arrays_in(value)
 
 
+def is_view(given: list[Any], made: list[Any]) -> bool:
+    """Whether a kernel only looked at its input's memory in another way: then nothing was moved."""
+    if not given or not made or any(type(value) is HiddenArray for value in made):
+        return False
+    source = given[0].array if type(given[0]) is HiddenArray else given[0]
+    return all(value is not given[0] and np.may_share_memory(source, value) for value in made)
+
+
 def bytes_of(value: Any) -> int:
     """What reading or writing an array moves; repeated elements (stride 0) are counted once."""
     array = value.array if type(value) is HiddenArray else value
@@ -90,7 +98,7 @@ class Recorder:
         found = self.kernel(*args, **kwargs)
         end = time.perf_counter_ns()
         native = getattr(self.kernel, "calls", 0) > served
-        given = list(arrays_in((*args, *kwargs.values())))
+        given = list(arrays_in((*args, *[value for name, value in kwargs.items() if name != "out"])))  # `out` is made
         made = list(arrays_in(found if isinstance(found, (list, tuple)) else (found,)))
         layouts = dict.fromkeys(layout_of(array) for array in (*given, *made) if array.ndim > 1)
         self.owner.add(
@@ -101,7 +109,7 @@ class Recorder:
                 threading.get_ident(),
                 "native" if native else "numpy",
                 tuple(tuple(array.shape) for array in given),
-                sum(map(bytes_of, given)) + sum(map(bytes_of, made)),
+                0 if is_view(given, made) else sum(map(bytes_of, given)) + sum(map(bytes_of, made)),
                 tuple(layouts) or ("-",),
             )
         )

@@ -41,8 +41,8 @@ def _load(d: Device) -> Any:
         return native
     if wanted == "native":
         raise UnsupportedOperationError(
-            "RUSHLIGHT_KERNELS=native asks for the native kernels, and this installation has none for RUSHLIGHT_ISA="
-            f"{setting('RUSHLIGHT_ISA')}. Install rushlight with a C++ compiler at hand, or set RUSHLIGHT_KERNELS=reference."
+            "RUSHLIGHT_KERNELS=native asks for the native kernels, and this installation has none. Install rushlight with a C++ "
+            "compiler at hand, or set RUSHLIGHT_KERNELS=reference to compute with NumPy."
         )
     return import_module("rushlight.backends.reference").reference
 

@@ -21,19 +21,50 @@ def available() -> int:
     return count if quota is None else max(1, min(count, quota))
 
 
-def _quota() -> int | None:
-    """The processors a Linux control group grants (`cpu.max`, or version 1's pair of files), rounded up; None without a limit."""
+def _quota(root: Path = Path("/")) -> int | None:
+    """The processors that the Linux control groups of this process grant, rounded up; None without a limit.
+
+    Its own group counts and every one above it. In a container the outermost that can be seen is usually the container's.
+    """
+    granted = []
+    for top, inner in _groups(root):
+        group = top / inner.strip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(top):
+                granted.append(_granted(folder))
+    limits = [n for n in granted if n is not None]
+    return min(limits) if limits else None
+
+
+def _groups(root: Path) -> list[tuple[Path, str]]:
+    """Where control groups that limit processors are mounted, and this process's place below: of version 2 and of version 1."""
+    mounted = root / "sys/fs/cgroup"
+    found = {mounted: "", mounted / "cpu": ""}
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        controllers, _, inner = line.partition(":")[2].partition(":")
+        if not controllers:
+            found[mounted] = inner
+        elif "cpu" in controllers.split(","):
+            found[mounted / "cpu"] = inner
+    return list(found.items())
+
+
+def _granted(folder: Path) -> int | None:
+    """The processors that one control group grants: `cpu.max`, or version 1's pair of files."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()[:2]
+        else:
+            quota, period = [(folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")]
     except (OSError, ValueError):
-        try:
-            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip()
-            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
+        return None
     if not (quota.isdecimal() and period.isdecimal()):  # "max" or -1: no limit
         return None
-    return -(-int(quota) // max(1, int(period)))
+    return max(1, -(-int(quota) // max(1, int(period))))
 
 
 def get() -> int:

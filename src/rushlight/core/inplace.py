@@ -62,14 +62,14 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
             f"{op.name}_(): the result would live on {where}, but it is written into a tensor on {target._device}"
         )
     k = where.kernels or kernels_for(where)
-    memory: Any = target._array if target._array is not None else writable_array(op, target, k)
-    arrays: list[Any] = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
     kind: Kind = op.kind
-    if kind.promotion:
-        arrays = promoted(op, k, tensors, arrays)
     started: tuple[Node, tuple[TensorBase, ...]] | None = None
     if record and kind.differentiable and target._dtype.category >= FLOATING:
-        started = _start_node(op, k, tensors)
+        started = _start_node(op, k, tensors)  # before the arrays are looked up: it may relay a hidden layout
+    memory: Any = target._array if target._array is not None else writable_array(op, target, k)
+    arrays: list[Any] = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
+    if kind.promotion:
+        arrays = promoted(op, k, tensors, arrays)
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
     if result is not memory:
         store(op.name + "_", k, target, result)

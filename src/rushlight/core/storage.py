@@ -44,10 +44,13 @@ class Storage:
 
     def relay(self) -> Array:
         """Give up the hidden layout: from now on the value lives in the default format."""
-        if self.relaid is None:
-            assert self.hidden is not None
-            self.relaid = self.hidden.default()
-            self.hidden = None
+        hidden = self.hidden
+        if hidden is not None:
+            made = hidden.default()  # other threads run meanwhile and may do the same: the first one counts
+            if self.relaid is None:
+                self.relaid = made
+                self.hidden = None
+        assert self.relaid is not None
         return self.relaid
 
 

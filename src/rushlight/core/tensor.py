@@ -522,10 +522,10 @@ def array_of(t: TensorBase) -> Array:
     """The value to read, in the default format; of a hidden storage a temporary copy."""
     array = t._array
     if array is None:
-        storage = t._storage
-        if storage.hidden is not None:
-            return storage.hidden.default()
-        t._array = array = storage.relay()
+        hidden = t._storage.hidden
+        if hidden is not None:
+            return hidden.default()
+        t._array = array = t._storage.relay()
     return array
 
 

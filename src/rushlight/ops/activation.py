@@ -81,6 +81,11 @@ class Activation(Unary):
         return apply2(self.backward(), tangents[0], saved[0])
 
 
+def whichever_lasts(inputs: tuple[Any, ...], output: Any) -> tuple[Any, ...]:
+    """The input, as in torch, so that the result may be written over later; in place the result, which serves as well."""
+    return (output,) if inputs[0]._storage is output._storage else (inputs[0],)
+
+
 class ThresholdBackward(StepBackward):
     __slots__ = ()
     name = "threshold_backward"
@@ -212,8 +217,8 @@ class LeakyRelu(Activation):
         self.negative_slope = negative_slope
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        # The output has the signs of the input: it serves as well, also when it was written over the input.
-        return (output,) if self.negative_slope > 0 else (inputs[0],)
+        # The output has the signs of the input unless the slope turns them.
+        return whichever_lasts(inputs, output) if self.negative_slope > 0 else (inputs[0],)
 
     def arguments(self) -> tuple[Any, ...]:
         return (self.negative_slope,)
@@ -225,11 +230,13 @@ class LeakyRelu(Activation):
 class Hardtanh(Activation):
     __slots__ = ("min_val", "max_val")
     name = "hardtanh"
-    saves_output = True
 
     def __init__(self, min_val: float, max_val: float) -> None:
         self.min_val = min_val
         self.max_val = max_val
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return whichever_lasts(inputs, output)
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.clamp(arrays[0], self.min_val, self.max_val)

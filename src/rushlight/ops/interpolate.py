@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply1
+from rushlight.ops.formats import in_format_of
 
 __all__: list[str] = []
 
@@ -29,7 +30,8 @@ class Upsample(Primitive):
         self.antialias = antialias
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.upsample(arrays[0], self.sizes, self.mode, self.align_corners, self.scales, self.antialias)
+        y = k.upsample(arrays[0], self.sizes, self.mode, self.align_corners, self.scales, self.antialias)
+        return in_format_of(k, arrays[0], y)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[0]._shape,)

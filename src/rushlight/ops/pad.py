@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply1
 from rushlight.core.tensor import TensorBase
+from rushlight.ops.formats import in_format_of
 
 __all__ = ["constant_pad_nd"]
 
@@ -26,7 +27,7 @@ class ConstantPadNd(Primitive):
         self.value = value
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return k.constant_pad(arrays[0], self.pads, self.value)
+        return in_format_of(k, arrays[0], k.constant_pad(arrays[0], self.pads, self.value))
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return apply1(ConstantPadNd(tuple([-n for n in self.pads])), g)
@@ -52,7 +53,7 @@ class GatherPad(Primitive):
         return pad, (tensors[0], list(self.pads), self.mode), {}
 
     def forward(self, k: Any, *arrays: Any) -> Any:
-        return getattr(k, self.name)(arrays[0], self.pads)
+        return in_format_of(k, arrays[0], getattr(k, self.name)(arrays[0], self.pads))
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (inputs[0]._shape,)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rushlight.base.shape import Shape
 from rushlight.core.primitive import Primitive, apply1, apply2, apply_multi
+from rushlight.ops.formats import in_format_of
 
 
 def _as_batch(k: Any, array: Any, nd: int) -> Any:
@@ -120,7 +121,8 @@ class AdaptiveMaxPool(Primitive):
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         y, at = k.adaptive_max_pool(_as_batch(k, arrays[0], len(self.sizes)), self.sizes)
-        return _as_input(k, y, arrays[0]), _as_input(k, at, arrays[0])
+        x = arrays[0]
+        return in_format_of(k, x, _as_input(k, y, x)), in_format_of(k, x, _as_input(k, at, x))
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (output[1], inputs[0]._shape)

@@ -15,6 +15,7 @@ from rushlight.backends import threads, winograd
 from rushlight.backends.hidden import HiddenArray
 from rushlight.backends.reference import Kernels, reference
 from rushlight.base.env import setting
+from rushlight.base.errors import UnsupportedOperationError
 
 # From the best to the one every processor has, with the features (in NumPy's words) that each needs.
 INSTRUCTION_SETS: Final = {
@@ -84,10 +85,19 @@ def table(instruction_set: str) -> NativeKernels | None:
 
 
 def load() -> Any:
-    """The table for RUSHLIGHT_ISA, or for the best instruction set that was built and runs here; None for none."""
-    wanted = setting("RUSHLIGHT_ISA")
-    for name in supported() if wanted == "auto" else [wanted]:
+    """The table for the best instruction set that was built and runs here, None for none; or that for RUSHLIGHT_ISA.
+
+    Raises `UnsupportedOperationError` when the variable names one that was not built or that this processor does not run.
+    """
+    wanted, here = setting("RUSHLIGHT_ISA"), supported()
+    for name in here if wanted == "auto" else [name for name in here if name == wanted]:
         found = table(name)
         if found is not None:
             return found
-    return None
+    if wanted == "auto":
+        return None
+    built = ", ".join(name for name in here if module_of(name) is not None)
+    raise UnsupportedOperationError(
+        f"RUSHLIGHT_ISA={wanted} asks for native kernels that {'were not built' if wanted in here else 'do not run on this processor'}; "
+        f"there are {built or 'none'} here. Unset it for the best there is, or set RUSHLIGHT_KERNELS=reference to compute with NumPy."
+    )
