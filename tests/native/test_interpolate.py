@@ -65,7 +65,8 @@ def test_scale_factors_are_used_unrounded(compare, mode, scales):
     for layout in LAYOUTS:
         compare("upsample", laid_out(x, layout), out, mode, False, scales, rtol=1e-5, atol=1e-5, same_strides=False)
         g = numbers((1, 20, *out))
-        compare("upsample_backward", laid_out(g, layout), x.shape, mode, False, scales, rtol=1e-5, atol=1e-5, same_strides=False)
+        again = (x.shape, mode, False, scales)
+        compare("upsample_backward", laid_out(g, layout), *again, rtol=1e-5, atol=1e-5, same_strides=False)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -75,7 +76,8 @@ def test_values_that_are_no_numbers_and_signed_zeros(compare, mode, layout):
     x[0, 1, 2, 3], x[0, 2, 0, 0], x[0, 3], x[0, 4, 5, 6] = np.nan, np.inf, -0.0, -np.inf
     for out in ((12, 14), (6, 20), (3, 4), (6, 7)):
         compare("upsample", laid_out(x, layout), out, mode, False, (None, None), rtol=1e-5, atol=1e-5, same_strides=False)
-        compare("upsample_backward", laid_out(x, layout), (1, 18, *out), mode, False, (None, None), rtol=1e-5, atol=1e-5, same_strides=False)
+        back = ((1, 18, *out), mode, False, (None, None))
+        compare("upsample_backward", laid_out(x, layout), *back, rtol=1e-5, atol=1e-5, same_strides=False)
     zeros = np.full((1, 18, 4, 4), -0.0, np.float32)
     for out in ((8, 8), (2, 2)):
         compare("upsample", laid_out(zeros, layout), out, mode, False, (None, None), same_strides=False)
