@@ -76,6 +76,26 @@ struct Constants<double> {
                                        3.6337260669237237e-1,  -1.1283775702077243,     -1.549220815665091e-7};
 };
 
+// a * b + c with one rounding, never split by the compiler, where the processor has such an instruction.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool has_fused = true;
+#else
+constexpr bool has_fused = false;
+#endif
+
+template <class V>
+inline V fused(V a, V b, V c) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+#elif defined(__FMA__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+#endif
+  for (int64_t i = 0; i < int64_t(sizeof(V) / sizeof(a[0])); i++) a[i] = std::fma(a[i], b[i], c[i]);
+  return a;
+}
+
 // Horner's rule, highest power first; of more than six terms the even and the odd powers apart, for half the latency.
 template <class V, class T, size_t N>
 inline V polynomial(const T (&coefficients)[N], V x) {

@@ -1,10 +1,11 @@
 // Exponentials, logarithms, tanh, sigmoid, erf, sine, cosine and powers, element by element.
 //
-// float32 and float64 (sine, cosine and general powers: float32), half types by way of float32. The functions are those
-// of math.h and trigonometry.h; their largest errors stand in tests/native/test_math.py.
+// float32 and float64 (sine, cosine and general powers: only where there is fused multiplication), half types by way of
+// float32. The functions are those of math.h, trigonometry.h and trigonometry64.h; their largest errors stand in
+// tests/native/test_math.py.
 #include "convert.h"
 #include "rows.h"
-#include "trigonometry.h"
+#include "trigonometry64.h"
 
 namespace rushlight {
 namespace {
@@ -70,13 +71,22 @@ struct Erf {
   }
 };
 struct Sin {
-  Vec<float> operator()(Vec<float> x) const { return sin(x); }
+  template <class V>
+  V operator()(V x) const {
+    return sin(x);
+  }
 };
 struct Cos {
-  Vec<float> operator()(Vec<float> x) const { return cos(x); }
+  template <class V>
+  V operator()(V x) const {
+    return cos(x);
+  }
 };
 struct Pow {
-  Vec<float> operator()(Vec<float> a, Vec<float> b) const { return pow(a, b); }
+  template <class V>
+  V operator()(V a, V b) const {
+    return pow(a, b);
+  }
 };
 
 // Powers that torch computes without logarithms when the exponent is one number.
@@ -117,19 +127,12 @@ struct InverseSquare {
   }
 };
 
-bool floating(Type type) { return type == Type::F32 || type == Type::F16 || type == Type::BF16; }
-
+// Kernels whose float64 functions need fused multiplication.
 template <class Op, int operands>
-PyObject* single(PyObject* const* args) {
-  static constexpr Op op{};
-  Array arrays[operands];
-  const Array* read[operands];
-  for (int k = 0; k < operands; k++) {
-    if (!args[k] || !arrays[k].read(args[k]) || arrays[k].type != arrays[0].type || !floating(arrays[k].type)) return decline();
-    read[k] = &arrays[k];
-  }
-  const Choice choice{row_of<Op, float, operands>(), Type::F32};
-  return elementwise(choice, read, operands, args[operands], arrays[0].type, &op, Dear);
+PyObject* with_fused(PyObject* const* args) {
+  Array first;
+  if (!has_fused && (!args[0] || !first.read(args[0]) || first.type == Type::F64)) return decline();
+  return elementwise_kernel<Op, operands, false, Dear>(args);
 }
 
 bool exponent_of(const Array& b, double& found) {
@@ -161,7 +164,7 @@ PyObject* run_pow(PyObject* const* args) {
     if (exponent == -1) return elementwise_kernel<Inverse, 1>(rest);
     if (exponent == -2) return elementwise_kernel<InverseSquare, 1>(rest);
   }
-  return single<Pow, 2>(args);
+  return with_fused<Pow, 2>(args);
 }
 
 template <class Op>
@@ -178,8 +181,8 @@ const Family family("transcendental", {
                                           {"tanh", "x out", kernel<Tanh>},
                                           {"sigmoid", "x out", kernel<Sigmoid>},
                                           {"erf", "x out", kernel<Erf>},
-                                          {"sin", "x out", single<Sin, 1>},
-                                          {"cos", "x out", single<Cos, 1>},
+                                          {"sin", "x out", with_fused<Sin, 1>},
+                                          {"cos", "x out", with_fused<Cos, 1>},
                                           {"pow", "a b out", run_pow},
                                       });
 
