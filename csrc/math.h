@@ -397,7 +397,17 @@ inline V erf(V x) {
 
 inline Vec<float> sqrt(Vec<float> x) {
 #if defined(__AVX512F__)  // the masked forms: GCC warns of undefined registers in the others
-  return Vec<float>(_mm512_maskz_sqrt_ps(-1, __m512(x)));
+  using U = Vec<uint32_t>;
+  const U lowest = U(splat(0x1p-100f)), highest = U(splat(0x1p100f));
+  if (any(U(x) - lowest >= highest - lowest)) [[unlikely]] return Vec<float>(_mm512_maskz_sqrt_ps(-1, __m512(x)));
+  // Half the time of the instruction: from 14 bits of 1 / sqrt(x) by Goldschmidt's iteration and a last correction, which
+  // rounds right for every mantissa (tests/native/test_math.py tries all of them).
+  const Vec<float> inverse = Vec<float>(_mm512_maskz_rsqrt14_ps(-1, __m512(x))), half = splat(0.5f);
+  Vec<float> root = x * inverse, reach = half * inverse;
+  const Vec<float> lack = fused(-root, reach, half);
+  root = fused(root, lack, root);
+  reach = fused(reach, lack, reach);
+  return fused(fused(-root, root, x), reach, root);
 #elif defined(__AVX__)
   return Vec<float>(_mm256_sqrt_ps(__m256(x)));
 #elif defined(__SSE2__)

@@ -90,6 +90,18 @@ def test_largest_error(native, name, exact, single, double):
     assert distance.max() <= double, f"float64: {x[distance.argmax()]!r}"
 
 
+def test_square_roots_are_rounded_right(native):
+    for exponent in (0, 1):  # every mantissa; other exponents differ by whole powers of two
+        for part in range(8):
+            mantissas = np.arange(part << 20, (part + 1) << 20, dtype=np.uint32)
+            x = (mantissas | np.uint32((127 + exponent) << 23)).view(np.float32)
+            assert np.array_equal(native.sqrt(x), np.sqrt(x))
+    edges = np.array([2.0**-100, 2.0**100, 2.0**-126, 2.0**127, 2.0**-149, 0.0], np.float32)
+    for x in (edges, np.nextafter(edges, np.float32(0)), np.nextafter(edges, np.float32(np.inf))):
+        for each in x:
+            assert np.array_equal(native.sqrt(np.full(16, each)), np.sqrt(np.full(16, each)))
+
+
 @pytest.mark.parametrize("narrow", [np.float32, np.float64])
 def test_powers(native, narrow):
     wide = np.float64 if narrow is np.float32 else np.longdouble
