@@ -219,7 +219,8 @@ def dropout_by_mask(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
     """Return `x` times the noise of `dropout` with probability `p` that kept what `mask` says: its gradient."""
     work = F64 if x.dtype == F64 else F32
     kept = cast(np.asarray(work.type(1.0) / work.type(1.0 - p)), x.dtype).astype(work, copy=False)
-    return cast(x.astype(work, copy=False) * (mask.astype(work) * kept), x.dtype)
+    noise = np.multiply(mask.astype(work), kept)
+    return cast(np.multiply(x.astype(work, copy=False), noise), x.dtype)
 
 
 def native_dropout(gen: Bits, x: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
