@@ -17,6 +17,10 @@ def erf(x):
     return np.array([math.erf(v) for v in x.astype(np.float64)], np.longdouble)
 
 
+def erfc(x):
+    return np.array([math.erfc(v) for v in x.astype(np.float64)], np.longdouble)
+
+
 # Name, the function in a wider type, the largest error in float32 and in float64 (None: float32 only).
 FUNCTIONS = [
     ("exp", np.exp, 1.1, 1.1),
@@ -29,6 +33,7 @@ FUNCTIONS = [
     ("tanh", np.tanh, 2.5, 2.5),
     ("sigmoid", sigmoid, 2.5, 2.5),
     ("erf", erf, 1.5, 2),
+    ("erfc", erfc, 0.65, None),
     ("sqrt", np.sqrt, 0.5, 0.5),
     ("sin", np.sin, 2, 1.1),
     ("cos", np.cos, 2, 1.1),
