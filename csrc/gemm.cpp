@@ -11,6 +11,7 @@
 #include "gemm.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "parallel.h"
 
@@ -23,6 +24,7 @@ constexpr int64_t depth_block = 1024;           // rows of a packed block of B, 
 constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
+constexpr int64_t scattered_bytes = 1024, scattered_rows = 96;  // rows of B so far apart are packed for so many rows of A
 constexpr int64_t turned_columns = 768;         // of C, from which on a column-major A is turned into rows
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
@@ -59,7 +61,9 @@ struct Plan {
   explicit Plan(const Gemm<T>& g) {
     vectors = ceil_div(g.n, lanes<T>);
     const bool small = g.k * g.n <= small_b;
-    pack = g.b_column != 1 || (g.m > streamed_rows && !small);
+    // A panel of a wide B lies in many places; enough rows pay for bringing it together, also where all of B is in the cache.
+    const bool scattered = g.b_row * int64_t(sizeof(T)) >= scattered_bytes && g.k * g.n >= 8 << 10;
+    pack = g.b_column != 1 || (g.m > streamed_rows && !small) || (g.m >= scattered_rows && scattered);
     depth = depth_block;
     // Chunks of B that lie in the cache while the few tiles of rows pass over them.
     if (!pack && !small) depth = std::clamp<int64_t>((64 << 10) / g.n, 32, 128);
@@ -420,8 +424,56 @@ void gemm(const Gemm<T>& given) {
   choose(g);
 }
 
+// A product of a few tiles whose B is read where it lies: what `multiply` does, prepared once for a whole batch of them.
+template <class T>
+struct SmallProduct {
+  int64_t tiles, least, longer;  // rows of a tile; the last `longer` have one more
+  bool whole;                    // columns fill whole vectors; else B is packed
+  TileKernel<T> kernel[2];
+
+  static bool fits(const Gemm<T>& g) {
+    return g.b_column == 1 && g.n <= tile_columns<T> && g.m > 1 && g.m <= 8 * tile_rows && g.k > 1 && g.k <= 256;
+  }
+
+  explicit SmallProduct(const Gemm<T>& g) {
+    tiles = ceil_div(g.m, tile_rows);
+    least = g.m / tiles;
+    longer = g.m % tiles;
+    whole = g.n % lanes<T> == 0;
+    kernel[0] = tile_kernel<T>(least, g.n);
+    kernel[1] = longer ? tile_kernel<T>(least + 1, g.n) : nullptr;
+  }
+
+  void run(const Gemm<T>& g) const {
+    Tap<T> tap;
+    tap.b = g.b;
+    tap.a_step = g.a_column;
+    int64_t stride = g.b_row;
+    if (!whole) {
+      stride = panel_width<T>(g.n);
+      T* const panel = scratch<T>(panel_slot, g.k * stride);
+      pack_panel(g.b, g.b_row, 1, g.k, g.n, panel);
+      tap.b = panel;
+    }
+    T* c[tile_rows];
+    const T* a = g.a;
+    T* to = g.c;
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const int64_t more = tile >= tiles - longer, rows = least + more;
+      for (int64_t r = 0; r < rows; r++, a += g.a_row, to += g.c_row) {
+        tap.a[r] = a;
+        c[r] = to;
+      }
+      kernel[more](1, &tap, g.k, stride, c, g.n, g.finish);
+    }
+  }
+};
+
 template <class T>
 void gemm_batch(const Gemm<T>& first, const Batch& batch) {
+  const bool small = SmallProduct<T>::fits(first);
+  std::optional<SmallProduct<T>> prepared;
+  if (small) prepared.emplace(first);
   auto one = [&](int64_t index) {
     Gemm<T> own = first;
     for (int d = batch.ndim - 1; d >= 0; d--) {
@@ -431,7 +483,7 @@ void gemm_batch(const Gemm<T>& first, const Batch& batch) {
       own.b += at * batch.b[d];
       own.c += at * batch.c[d];
     }
-    gemm(own);
+    small ? prepared->run(own) : gemm(own);
   };
   const int64_t work = first.m * first.n * first.k;
   if (batch.count > 1 && (work < (4 << 20) || batch.count % 16 == 0)) {

@@ -76,6 +76,26 @@ struct Constants<double> {
                                        3.6337260669237237e-1,  -1.1283775702077243,     -1.549220815665091e-7};
 };
 
+// a * b + c with one rounding, never split by the compiler, where the processor has such an instruction.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool has_fused = true;
+#else
+constexpr bool has_fused = false;
+#endif
+
+template <class V>
+inline V fused(V a, V b, V c) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+#elif defined(__FMA__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+  if constexpr (std::is_same_v<V, Vec<double>>) return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+#endif
+  for (int64_t i = 0; i < int64_t(sizeof(V) / sizeof(a[0])); i++) a[i] = std::fma(a[i], b[i], c[i]);
+  return a;
+}
+
 // Horner's rule, highest power first; of more than six terms the even and the odd powers apart, for half the latency.
 template <class V, class T, size_t N>
 inline V polynomial(const T (&coefficients)[N], V x) {
@@ -377,7 +397,17 @@ inline V erf(V x) {
 
 inline Vec<float> sqrt(Vec<float> x) {
 #if defined(__AVX512F__)  // the masked forms: GCC warns of undefined registers in the others
-  return Vec<float>(_mm512_maskz_sqrt_ps(-1, __m512(x)));
+  using U = Vec<uint32_t>;
+  const U lowest = U(splat(0x1p-100f)), highest = U(splat(0x1p100f));
+  if (any(U(x) - lowest >= highest - lowest)) [[unlikely]] return Vec<float>(_mm512_maskz_sqrt_ps(-1, __m512(x)));
+  // Half the time of the instruction: from 14 bits of 1 / sqrt(x) by Goldschmidt's iteration and a last correction, which
+  // rounds right for every mantissa (tests/native/test_math.py tries all of them).
+  const Vec<float> inverse = Vec<float>(_mm512_maskz_rsqrt14_ps(-1, __m512(x))), half = splat(0.5f);
+  Vec<float> root = x * inverse, reach = half * inverse;
+  const Vec<float> lack = fused(-root, reach, half);
+  root = fused(root, lack, root);
+  reach = fused(reach, lack, reach);
+  return fused(fused(-root, root, x), reach, root);
 #elif defined(__AVX__)
   return Vec<float>(_mm256_sqrt_ps(__m256(x)));
 #elif defined(__SSE2__)

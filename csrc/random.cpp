@@ -154,20 +154,6 @@ PyObject* normal(PyObject* const* args) {
 
 // ---- Bernoulli, dropout ----
 
-// Whether a uniform number of 53 bits is below p, for a vector of float32 lanes: `threshold` is p * 2^53, rounded up.
-inline Vec<int32_t> below(const uint32_t* words, int64_t n, int64_t threshold) {
-  typedef int32_t Part __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
-  constexpr int64_t L = lanes<uint32_t>;
-  Part part[2];
-  for (int64_t half = 0; half < 2; half++) {
-    const Vec<uint32_t> here = words_at(words + half * L, std::max<int64_t>(0, 2 * n - half * L));
-    part[half] = __builtin_convertvector(Vec<int64_t>(bits53(here)) < threshold, Part);
-  }
-  Vec<int32_t> mask;
-  std::memcpy(&mask, part, sizeof mask);
-  return mask;
-}
-
 // `kept` with probability p, else 0: two words an element.
 bool fill_bernoulli(Mersenne& state, const Array& to, int64_t count, double p, double kept) {
   const int64_t threshold = int64_t(std::ceil(p * 0x1p53));

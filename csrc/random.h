@@ -32,6 +32,20 @@ inline Doubles uniform53(Vec<uint32_t> words) {
   return (upper + lower) * 0x1p-53;
 }
 
+// Whether a uniform number of 53 bits is below p, for a vector of float32 lanes: `threshold` is p * 2^53, rounded up.
+inline Vec<int32_t> below(const uint32_t* words, int64_t n, int64_t threshold) {
+  typedef int32_t Part __attribute__((vector_size(RUSHLIGHT_VECTOR_BYTES / 2)));
+  constexpr int64_t L = lanes<uint32_t>;
+  Part part[2];
+  for (int64_t half = 0; half < 2; half++) {
+    const Vec<uint32_t> here = words_at(words + half * L, std::max<int64_t>(0, 2 * n - half * L));
+    part[half] = __builtin_convertvector(Vec<int64_t>(bits53(here)) < threshold, Part);
+  }
+  Vec<int32_t> mask;
+  std::memcpy(&mask, part, sizeof mask);
+  return mask;
+}
+
 template <class T>
 inline void store_upto(T* to, Vec<T> v, int64_t n) {
   if (n >= lanes<T>)

@@ -1,10 +1,11 @@
-// Exponentials, logarithms, tanh, sigmoid, erf, sine, cosine and powers, element by element.
+// Exponentials, logarithms, tanh, sigmoid, erf and erfc, sine, cosine, hypot and powers, element by element.
 //
-// float32 and float64 (sine, cosine and general powers: float32), half types by way of float32. The functions are those
-// of math.h and trigonometry.h; their largest errors stand in tests/native/test_math.py.
+// float32 and float64 (sine, cosine and general powers: only where there is fused multiplication; erfc and hypot: float32
+// only), half types by way of float32. The functions are those of math.h, trigonometry.h and trigonometry64.h; their largest errors stand in
+// tests/native/test_math.py.
 #include "convert.h"
 #include "rows.h"
-#include "trigonometry.h"
+#include "trigonometry64.h"
 
 namespace rushlight {
 namespace {
@@ -69,14 +70,58 @@ struct Erf {
     return erf(x);
   }
 };
+// From -log of 1 + x / 2 on, in float64: the polynomial, fitted for 0 <= x <= 10.2 where erfc leaves float32, is right to 2^-27.
+struct Erfc {
+  static Doubles of(Doubles x) {
+    static constexpr double tail[] = {-0.13638869974231618, 0.9408952533005289,  -2.7118955726368754, 4.133032945635471,
+                                      -3.4621569656714546,  1.6179088144156235,  -0.6942276771193803, 0.2216631792640442,
+                                      0.35510300184713955,  1.0016362850551221,  -1.265570558252256};
+    const Doubles size = at_most(magnitude(x), 12), t = 1.0 / (1.0 + size * 0.5);
+    const Doubles value = t * short_exp(polynomial(tail, t) - size * size);
+    return select(x < 0.0, 2.0 - value, value);
+  }
+  Floats operator()(Floats x) const {
+    Doubles low, high;
+    widen_lanes(x, low, high);
+    return narrow_lanes(of(low), of(high));
+  }
+};
+struct Logaddexp {
+  template <class V>
+  V operator()(V a, V b) const {
+    using T = Lane<V>;
+    const V sum = maximum(a, b) + log1p(exp_negative(V(-magnitude(V(a - b)))));
+    return select(a == b, a + T(0.693147180559945309417), sum);  // infinities have no difference
+  }
+};
+struct Hypot {
+  static Doubles of(Doubles a, Doubles b) { return sqrt(Doubles(a * a + b * b)); }
+  Floats operator()(Floats a, Floats b) const {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    Doubles a_low, a_high, b_low, b_high;
+    widen_lanes(a, a_low, a_high);
+    widen_lanes(b, b_low, b_high);
+    const Floats value = narrow_lanes(of(a_low, b_low), of(a_high, b_high));
+    return select((magnitude(a) == infinity) | (magnitude(b) == infinity), splat(infinity), value);
+  }
+};
 struct Sin {
-  Vec<float> operator()(Vec<float> x) const { return sin(x); }
+  template <class V>
+  V operator()(V x) const {
+    return sin(x);
+  }
 };
 struct Cos {
-  Vec<float> operator()(Vec<float> x) const { return cos(x); }
+  template <class V>
+  V operator()(V x) const {
+    return cos(x);
+  }
 };
 struct Pow {
-  Vec<float> operator()(Vec<float> a, Vec<float> b) const { return pow(a, b); }
+  template <class V>
+  V operator()(V a, V b) const {
+    return pow(a, b);
+  }
 };
 
 // Powers that torch computes without logarithms when the exponent is one number.
@@ -117,19 +162,27 @@ struct InverseSquare {
   }
 };
 
-bool floating(Type type) { return type == Type::F32 || type == Type::F16 || type == Type::BF16; }
+// Kernels whose float64 functions need fused multiplication.
+template <class Op, int operands>
+PyObject* with_fused(PyObject* const* args) {
+  Array first;
+  if (!has_fused && (!args[0] || !first.read(args[0]) || first.type == Type::F64)) return decline();
+  return elementwise_kernel<Op, operands, false, Dear>(args);
+}
 
+// Kernels that are made for float32 (and the half types).
 template <class Op, int operands>
 PyObject* single(PyObject* const* args) {
   static constexpr Op op{};
   Array arrays[operands];
   const Array* read[operands];
   for (int k = 0; k < operands; k++) {
-    if (!args[k] || !arrays[k].read(args[k]) || arrays[k].type != arrays[0].type || !floating(arrays[k].type)) return decline();
+    if (!args[k] || !arrays[k].read(args[k]) || arrays[k].type != arrays[0].type) return decline();
     read[k] = &arrays[k];
   }
-  const Choice choice{row_of<Op, float, operands>(), Type::F32};
-  return elementwise(choice, read, operands, args[operands], arrays[0].type, &op, Dear);
+  const Type type = arrays[0].type;
+  if (type != Type::F32 && type != Type::F16 && type != Type::BF16) return decline();
+  return elementwise({row_of<Op, float, operands>(), Type::F32}, read, operands, args[operands], type, &op, Dear);
 }
 
 bool exponent_of(const Array& b, double& found) {
@@ -161,7 +214,7 @@ PyObject* run_pow(PyObject* const* args) {
     if (exponent == -1) return elementwise_kernel<Inverse, 1>(rest);
     if (exponent == -2) return elementwise_kernel<InverseSquare, 1>(rest);
   }
-  return single<Pow, 2>(args);
+  return with_fused<Pow, 2>(args);
 }
 
 template <class Op>
@@ -178,8 +231,11 @@ const Family family("transcendental", {
                                           {"tanh", "x out", kernel<Tanh>},
                                           {"sigmoid", "x out", kernel<Sigmoid>},
                                           {"erf", "x out", kernel<Erf>},
-                                          {"sin", "x out", single<Sin, 1>},
-                                          {"cos", "x out", single<Cos, 1>},
+                                          {"erfc", "x out", single<Erfc, 1>},
+                                          {"logaddexp", "a b out", elementwise_kernel<Logaddexp, 2, false, Dear>},
+                                          {"hypot", "a b out", single<Hypot, 2>},
+                                          {"sin", "x out", with_fused<Sin, 1>},
+                                          {"cos", "x out", with_fused<Cos, 1>},
                                           {"pow", "a b out", run_pow},
                                       });
 

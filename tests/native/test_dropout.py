@@ -44,3 +44,47 @@ def test_forward_and_backward_are_torchs(shape):
         found.append((y.detach().numpy(), x.grad.numpy()))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("shape", [(), (1,), (17,), (313, 3), (400, 500)])
+def test_product_and_mask_in_one_pass(native, dtype, p, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    if x.ndim:
+        x[0] = -np.inf
+    ours, theirs = Generator().manual_seed(2), Generator().manual_seed(2)
+    calls = native.dropout.calls
+    y, mask = native.dropout(ours, x, p)
+    expected, kept = reference.dropout(theirs, x, p)
+    assert native.dropout.calls == calls + 1
+    assert np.array_equal(mask, kept) and np.array_equal(np.signbit(y), np.signbit(expected))
+    np.testing.assert_array_equal(y, expected)
+    assert np.array_equal(ours.get_state_bytes(), theirs.get_state_bytes())
+    with np.errstate(invalid="ignore"):  # infinity times 0
+        product = x * native.dropout_noise(Generator().manual_seed(2), shape, np.dtype(dtype), p)
+    np.testing.assert_array_equal(y, product)
+    calls = native.dropout_by_mask.calls
+    np.testing.assert_array_equal(native.dropout_by_mask(x, mask, p), expected)
+    assert native.dropout_by_mask.calls == calls + 1
+
+
+def test_the_noise_is_drawn_in_the_order_of_the_mask(native):
+    x = np.random.default_rng(0).standard_normal((20, 30)).astype("f4").T
+    mask = np.empty((20, 30), np.bool_).T
+    y, found = native.dropout(Generator().manual_seed(1), x, 0.4, mask)
+    assert found is mask and y.strides == x.strides
+    np.testing.assert_array_equal(y.T, reference.dropout(Generator().manual_seed(1), x.T, 0.4)[0])
+    declined = native.dropout.declined
+    y, _ = native.dropout(Generator().manual_seed(1), x, 0.4)  # row-major noise, transposed input
+    assert native.dropout.declined == declined + 1
+    np.testing.assert_array_equal(y, reference.dropout(Generator().manual_seed(1), np.ascontiguousarray(x), 0.4)[0])
+
+
+def test_a_second_derivative_and_its_names(native):
+    x = rl.randn(4, 5, dtype=rl.float64).requires_grad_()
+    y = rl.nn.functional.dropout(x, 0.5)
+    assert y.grad_fn.name() == "MulBackward0"
+    (g,) = rl.autograd.grad(y.square().sum(), x, create_graph=True)
+    (gg,) = rl.autograd.grad(g.sum(), x)
+    np.testing.assert_allclose(gg.numpy(), 2 * np.where(y.detach().numpy() == 0, 0, 2.0) ** 2)

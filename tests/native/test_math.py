@@ -17,6 +17,10 @@ def erf(x):
     return np.array([math.erf(v) for v in x.astype(np.float64)], np.longdouble)
 
 
+def erfc(x):
+    return np.array([math.erfc(v) for v in x.astype(np.float64)], np.longdouble)
+
+
 # Name, the function in a wider type, the largest error in float32 and in float64 (None: float32 only).
 FUNCTIONS = [
     ("exp", np.exp, 1.1, 1.1),
@@ -29,9 +33,10 @@ FUNCTIONS = [
     ("tanh", np.tanh, 2.5, 2.5),
     ("sigmoid", sigmoid, 2.5, 2.5),
     ("erf", erf, 1.5, 2),
+    ("erfc", erfc, 0.65, None),
     ("sqrt", np.sqrt, 0.5, 0.5),
-    ("sin", np.sin, 2, None),
-    ("cos", np.cos, 2, None),
+    ("sin", np.sin, 2, 1.1),
+    ("cos", np.cos, 2, 1.1),
 ]
 EDGES = [0, 1, 2, 0.5, 0.625, 0.7071067811865475, 1.4142135623730951, 1e-30, 3, 4, 6, 10, 17.5, 20, 87, 88.5, 88.8, 89, 103, 104,
          105, 709.5, 710, 745, 746, 127.5, 128, 149, 150, 151, 1000, 3e38, np.inf, np.nan, math.pi / 2, math.pi, 524287,
@@ -90,7 +95,24 @@ def test_largest_error(native, name, exact, single, double):
     assert distance.max() <= double, f"float64: {x[distance.argmax()]!r}"
 
 
-def test_powers(native):
+def test_square_roots_are_rounded_right(native):
+    for exponent in (0, 1):  # every mantissa; other exponents differ by whole powers of two
+        for part in range(8):
+            mantissas = np.arange(part << 20, (part + 1) << 20, dtype=np.uint32)
+            x = (mantissas | np.uint32((127 + exponent) << 23)).view(np.float32)
+            assert np.array_equal(native.sqrt(x), np.sqrt(x))
+    edges = np.array([2.0**-100, 2.0**100, 2.0**-126, 2.0**127, 2.0**-149, 0.0], np.float32)
+    for x in (edges, np.nextafter(edges, np.float32(0)), np.nextafter(edges, np.float32(np.inf))):
+        for each in x:
+            assert np.array_equal(native.sqrt(np.full(16, each)), np.sqrt(np.full(16, each)))
+
+
+@pytest.mark.parametrize("narrow", [np.float32, np.float64])
+def test_powers(native, narrow):
+    wide = np.float64 if narrow is np.float32 else np.longdouble
+    if np.finfo(wide).nmant <= np.finfo(narrow).nmant:
+        pytest.skip("long double is no wider than double here")
+    word, reach = (np.uint32, 2e4) if narrow is np.float32 else (np.uint64, 2e5)
     rng = np.random.default_rng(5)
     special = [
         0.0,
@@ -114,15 +136,20 @@ def test_powers(native):
         16777216,
         16777215,
         -7,
+        2.0**53,
+        2.0**53 - 1,
+        1e300 if narrow is np.float64 else 1e30,
     ]
-    a, b = (m.ravel().astype(np.float32) for m in np.meshgrid(special, special))
-    more = (rng.normal(size=20_000) * 3).astype(np.float32), (rng.normal(size=20_000) * 10).astype(np.float32)
+    a, b = (m.ravel().astype(narrow) for m in np.meshgrid(special, special))
+    more = (rng.normal(size=20_000) * 3).astype(narrow), (rng.normal(size=20_000) * 10).astype(narrow)
     whole = more[0], np.round(more[1])
-    bits = tuple(rng.integers(0, 1 << 32, 20_000, dtype=np.uint32).view(np.float32) for _ in range(2))
-    near = (1 + rng.normal(size=20_000) * 1e-3).astype(np.float32), (rng.normal(size=20_000) * 2e4).astype(np.float32)
-    for base, exponent in ((a, b), more, whole, bits, near, (np.abs(more[0]), more[1])):
+    bits = tuple(rng.integers(0, np.iinfo(word).max, 20_000, dtype=word).view(narrow) for _ in range(2))
+    near = (1 + rng.normal(size=20_000) * 1e-3).astype(narrow), (rng.normal(size=20_000) * reach).astype(narrow)
+    extreme = np.exp(rng.uniform(-300, 300, 20_000)).astype(np.float64), rng.uniform(-2.3, 2.3, 20_000)
+    cases = [(a, b), more, whole, bits, near, (np.abs(more[0]), more[1])]
+    for base, exponent in [*cases, extreme] if narrow is np.float64 else cases:
         with np.errstate(all="ignore"):
-            wanted = np.power(base.astype(np.float64), exponent.astype(np.float64))
+            wanted = np.power(base.astype(wide), exponent.astype(wide))
         assert errors(native.pow(base, exponent), wanted).max() <= 1
 
 

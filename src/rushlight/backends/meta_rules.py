@@ -390,6 +390,10 @@ def dropout_noise(gen: Any, shape: Shape, dtype: DType, p: float, out: Any = Non
     return out if out is not None else empty(shape, dtype)
 
 
+def dropout(gen: Any, x: Array, p: float, mask: Any = None) -> tuple[Array, Array]:
+    return empty(x.shape, x.dtype), mask if mask is not None else empty(x.shape, _BOOL)
+
+
 def native_dropout(gen: Any, x: Array, p: float) -> tuple[Array, Array]:
     return empty(x.shape, x.dtype), empty(x.shape, _BOOL)
 
@@ -499,6 +503,7 @@ RULES: dict[str, Rule] = {
     "normal_tensor": normal_tensor,
     "multinomial": multinomial,
     "dropout_noise": dropout_noise,
+    "dropout": dropout,
     "native_dropout": native_dropout,
     "sgd_step": sgd_step,
     "adam_step": nothing,

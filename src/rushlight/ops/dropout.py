@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any, Final
 
-from rushlight.base.dtypes import FLOATING
+from rushlight.base.dtypes import FLOATING, bool_, float32, float64
 from rushlight.base.shape import Shape
-from rushlight.core.generator import default_generator
+from rushlight.core.generator import Generator, default_generator
+from rushlight.core.primitive import PLAIN, Primitive, apply2, apply_multi
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import kind_name
 from rushlight.ops.creation import like_order
-from rushlight.ops.factory import create
+from rushlight.ops.factory import create, empty_ordered
 from rushlight.ops.random import Sample
 
 __all__ = ["alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",
@@ -19,6 +20,60 @@ __all__ = ["alpha_dropout", "alpha_dropout_", "dropout", "dropout_", "feature_al
 
 # Minus the value that SELU tends to for very negative numbers: what alpha dropout puts in place of a dropped one.
 _ALPHA: Final = 1.7580993408473766
+
+
+class Dropout(Primitive):
+    """`x` times noise that is 0 with probability `p` and else 1 / (1 - p), drawn in memory order, and the mask of the kept ones.
+
+    One pass over memory for what torch does with noise and a product; so its node has the product's name.
+    """
+
+    __slots__ = ("p", "generator", "order")
+    name = "dropout"
+    node_name = "MulBackward0"
+    outputs = 2
+
+    def __init__(self, p: float, generator: Generator, order: Shape | None) -> None:
+        self.p = p
+        self.generator = generator
+        self.order = order
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        x = arrays[0]
+        mask = None if self.order is None else empty_ordered(k, x.shape, bool_.np, self.order)
+        return k.dropout(self.generator, x, self.p, mask)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (output[1],)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(DropoutByMask(self.p), g[0], saved[0])
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(DropoutByMask(self.p), tangents[0], saved[0]), None
+
+
+class DropoutByMask(Primitive):
+    """A dropout whose mask is known. Linear in x."""
+
+    __slots__ = ("p",)
+    name = "dropout_by_mask"
+    node_name = "MulBackward0"
+
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        return k.dropout_by_mask(arrays[0], arrays[1], self.p)
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[1],)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        return apply2(self, g, saved[0]), None
+
+    def jvp(self, saved: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return apply2(self, tangents[0], saved[0])
 
 
 def _prepared(operation: str, input: Any, p: float) -> None:
@@ -52,6 +107,8 @@ def _drop(operation: str, input: Any, p: float, train: bool, inplace: bool, per_
         return input
     if p == 1:
         factor = input.new_zeros(())
+    elif not (inplace or per_channel) and type(input) in PLAIN and (input._dtype is float32 or input._dtype is float64):
+        return apply_multi(Dropout(float(p), default_generator(), like_order(input, None)), (input,))[0]
     else:
         factor = _noise(operation, input, "dropout_noise", {"p": float(p)}, per_channel)
     return input.mul_(factor) if inplace else input * factor

@@ -205,6 +205,24 @@ def dropout_noise(
     return deliver(np.multiply(values, kept, out=values), shape, dtype, out)
 
 
+def dropout(gen: Bits, x: np.ndarray, p: float, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return `x` times `dropout_noise` of its shape and dtype, and the mask of the elements kept; 0 < p < 1.
+
+    The noise is drawn in the memory order of `mask`, which is filled and returned when it is given, else row-major.
+    """
+    kept = bernoulli_scalar(gen, x.shape, 1.0 - p, np.dtype(np.bool_), mask)
+    return dropout_by_mask(x, kept, p), kept
+
+
+@quiet
+def dropout_by_mask(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
+    """Return `x` times the noise of `dropout` with probability `p` that kept what `mask` says: its gradient."""
+    work = F64 if x.dtype == F64 else F32
+    kept = cast(np.asarray(work.type(1.0) / work.type(1.0 - p)), x.dtype).astype(work, copy=False)
+    noise = np.multiply(mask.astype(work), kept)
+    return cast(np.multiply(x.astype(work, copy=False), noise), x.dtype)
+
+
 def native_dropout(gen: Bits, x: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
     """Return `x` with elements zeroed at probability `p` and the rest scaled by 1 / (1 - p), and the mask of the rest.
 
@@ -413,6 +431,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
         bernoulli_scalar,
         bernoulli_tensor,
         dropout_noise,
+        dropout,
+        dropout_by_mask,
         native_dropout,
         exponential,
         geometric,
