@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, cast
 
 from rushlight.backends.registry import kernels_for
@@ -378,12 +378,15 @@ def bare_node(op: Primitive, edges: tuple[Edge | None, ...], meta: Meta) -> Node
     return node
 
 
-def caller() -> tuple[str, int] | None:
-    """File and line of the nearest frame outside this package. Compiled functions have no frame."""
+def caller() -> tuple[CodeType, int] | None:
+    """The code of the nearest frame outside this package, and where it stands there. Compiled functions have no frame."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            return code, frame.f_lasti  # to find the line takes longer than most writes, and few are ever asked for it
         frame = frame.f_back
-    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    return None
 
 
 fill(refresh_view=refresh_view)

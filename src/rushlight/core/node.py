@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
 from rushlight.base.compiled import mypyc_attr
@@ -371,12 +372,20 @@ def overwritten_message(node: Node, tensor: Any, version: int) -> str:
     """Why a saved value can't be used any more, where it was overwritten, and what to do."""
     kind = f"{tensor._dtype!r} {list(tensor._shape)}"
     origin = tensor._storage.origin
-    where = f" It was last written at {origin[0]}, line {origin[1]}." if origin else ""
+    where = f" It was last written at {origin[0].co_filename}, line {line_of(*origin)}." if origin else ""
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{kind}], which {node.name()} saved at version {version}, is at version {tensor._storage.version} now.{where} "
         "Write `y = x + 1` instead of `x += 1` or `x.add_(1)` for that tensor, or clone() it before changing it."
     )
+
+
+def line_of(code: CodeType, place: int) -> int | None:
+    """The line of the instruction at `place` (`f_lasti`) of a code object."""
+    for start, end, line in code.co_lines():
+        if start <= place < end:
+            return line
+    return None
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

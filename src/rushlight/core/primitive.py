@@ -34,10 +34,11 @@ PLAIN: Final[set[type]] = {Tensor}
 class Kind:
     """What `apply` reads of an operation's class, gathered in one object; `op.kind` is it."""
 
-    __slots__ = ("promotion", "outputs", "differentiable", "elementwise", "node_class")
+    __slots__ = ("promotion", "promote_from", "outputs", "differentiable", "elementwise", "node_class")
 
     def __init__(self, operation: Any) -> None:
         self.promotion: int = operation.promotion
+        self.promote_from: int = operation.promote_from
         self.outputs: int = operation.outputs
         self.differentiable: bool = operation.differentiable
         self.elementwise: bool = operation.elementwise
@@ -414,10 +415,16 @@ def input_array(op: Primitive, t: TensorBase) -> Any:
 
 def promoted(op: Primitive, k: Any, tensors: tuple[TensorBase, ...], arrays: list[Any]) -> list[Any]:
     """The arrays brought to the dtype torch computes in."""
-    first = op.promote_from
+    kind: Kind = op.kind
+    first = kind.promote_from
+    common: Dtype = tensors[first]._dtype
+    mixed = False
+    for i in range(first + 1, len(tensors)):
+        mixed = mixed or tensors[i]._dtype is not common
+    if not mixed and (kind.promotion != COMMON_FLOAT or common.category >= FLOATING):
+        return arrays
     members = tensors[first:]
-    common: Dtype = members[0]._dtype
-    if any(t._dtype is not common for t in members):
+    if mixed:
         if op.promotion == SAME:
             found = ", ".join(repr(t._dtype) for t in members)
             raise RuntimeError(

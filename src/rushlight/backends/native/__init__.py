@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from rushlight.backends import threads, winograd
-from rushlight.backends.hidden import HiddenArray
+from rushlight.backends.hidden import COPIES, HiddenArray
 from rushlight.backends.reference import Kernels, reference
 from rushlight.base.env import setting
 from rushlight.base.errors import UnsupportedOperationError
@@ -93,6 +93,7 @@ def load() -> Any:
     for name in here if wanted == "auto" else [name for name in here if name == wanted]:
         found = table(name)
         if found is not None:
+            COPIES.copy = found.contiguous
             return found
     if wanted == "auto":
         return None
