@@ -278,6 +278,16 @@ const Family family("copy", {
 
 }  // namespace
 
+bool make_row_major(Array& x, Owned& copy) {
+  if (x.contiguous()) return true;
+  copy = Owned(new_array(x.ndim, x.shape, x.type));
+  if (!copy) return false;
+  const Array full = view_of(copy.get());
+  copy_values(full, x);
+  x = full;
+  return true;
+}
+
 void copy_values(const Array& target, const Array& x) {
   const int64_t count = target.size(), size = target.itemsize();
   if (count == 0) return;

@@ -105,24 +105,13 @@ void add_back(T* y, const T* g, const Border& last, int64_t inner) {
   for (int64_t j = std::max(last.first, last.last); j < last.length; j++) add_run(y + last.map[size_t(j)] * inner, g + j * inner, inner);
 }
 
-// A row-major copy where x is none.
-bool dense(Array& x, Owned& copy) {
-  if (x.contiguous()) return true;
-  copy = Owned(new_array(x.ndim, x.shape, x.type));
-  if (!copy) return false;
-  const Array full = view_of(copy.get());
-  copy_values(full, x);
-  x = full;
-  return true;
-}
-
 // "x pads"
 template <Place place>
 PyObject* run_pad(PyObject* const* args) {
   Array x;
   Owned copy;
   Borders borders;
-  if (!args[0] || !args[1] || !x.read(args[0]) || !borders.read(args[1], x.ndim, x.shape, place) || !dense(x, copy)) return nullptr;
+  if (!args[0] || !args[1] || !x.read(args[0]) || !borders.read(args[1], x.ndim, x.shape, place) || !make_row_major(x, copy)) return nullptr;
   PyObject* result = new_array(x.ndim, borders.shape, x.type);
   if (!result) return nullptr;
   char* y = view_of(result).data;
@@ -180,7 +169,7 @@ PyObject* run_pad_backward(PyObject* const* args) {
     wide = converted(g, Type::F32);
     if (!wide || !g.read(wide.get())) return nullptr;
   }
-  if ((g.type != Type::F32 && g.type != Type::F64) || !dense(g, copy)) return nullptr;
+  if ((g.type != Type::F32 && g.type != Type::F64) || !make_row_major(g, copy)) return nullptr;
   Owned result(new_array(ndim, shape, g.type));
   if (!result) return nullptr;
   const Array y = view_of(result.get());

@@ -75,16 +75,6 @@ void search_all(const Job& job, bool right, bool rows) {
     right ? search_rows<Behind<true, false>, T>(job) : search_rows<Behind<false, false>, T>(job);
 }
 
-bool dense(Array& x, Owned& copy) {
-  if (x.contiguous()) return true;
-  copy = Owned(new_array(x.ndim, x.shape, x.type));
-  if (!copy) return false;
-  const Array full = view_of(copy.get());
-  copy_values(full, x);
-  x = full;
-  return true;
-}
-
 PyObject* searched(PyObject* sequence_value, PyObject* values_value, PyObject* right_value) {
   Array sequence, values;
   Owned sequence_copy, values_copy;
@@ -94,7 +84,7 @@ PyObject* searched(PyObject* sequence_value, PyObject* values_value, PyObject* r
   const bool rows = sequence.ndim > 1;
   const int last = sequence.ndim - 1;
   if (rows && (values.ndim != sequence.ndim || !std::equal(values.shape, values.shape + last, sequence.shape))) return nullptr;
-  if (!dense(sequence, sequence_copy) || !dense(values, values_copy)) return nullptr;
+  if (!make_row_major(sequence, sequence_copy) || !make_row_major(values, values_copy)) return nullptr;
   Owned result(new_array(values.ndim, values.shape, Type::I64));
   if (!result) return nullptr;
   const int64_t total = values.size(), count = rows ? values.shape[last] : total;
