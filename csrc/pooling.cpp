@@ -672,6 +672,99 @@ void spread_average(const Array& cotangents, const Array& result, const Shape& s
   });
 }
 
+// One row of the gradient of row-major averages from the sums of the windows' shares: shares[o] for window o, zeros on both
+// sides. Column c lies under the windows o with o * stride <= c + padding < o * stride + kernel.
+template <class T>
+void spread_row(const Windows& w, const T* shares, T* to) {
+  constexpr int64_t L = lanes<T>;
+  constexpr std::make_integer_sequence<int, int(L)> lane{};
+  if (w.stride == 1) {
+    for (int64_t c = 0; c < w.size; c += L) {
+      Vec<T> sum{};
+      for (int64_t t = 0; t < w.kernel; t++) sum += load(shares + c + w.padding - t);
+      w.size - c >= L ? store(to + c, sum) : store_part(to + c, sum, w.size - c);
+    }
+  } else if (w.stride == 2) {
+    // Even columns meet the taps of the padding's parity, odd columns the others.
+    const int64_t even = w.padding % 2, odd = 1 - even;
+    const T *at_even = shares + (w.padding - even) / 2, *at_odd = shares + (w.padding + 1 - odd) / 2;
+    for (int64_t c = 0; c < w.size; c += 2 * L) {
+      Vec<T> evens{}, odds{};
+      for (int64_t t = 0; even + 2 * t < w.kernel; t++) evens += load(at_even + c / 2 - t);
+      for (int64_t t = 0; odd + 2 * t < w.kernel; t++) odds += load(at_odd + c / 2 - t);
+      const Vec<T> low = interleave_low(evens, odds, lane), high = interleave_high(evens, odds, lane);
+      const int64_t left = w.size - c;
+      left >= L ? store(to + c, low) : store_part(to + c, low, left);
+      if (left >= 2 * L)
+        store(to + c + L, high);
+      else if (left > L)
+        store_part(to + c + L, high, left - L);
+    }
+  } else {
+    int64_t first = 0, last = 0;
+    for (int64_t c = 0; c < w.size; c++) {
+      while (last < w.outputs && last * w.stride <= c + w.padding) last++;
+      while (first * w.stride + w.kernel <= c + w.padding) first++;
+      T sum = 0;
+      for (int64_t o = first; o < last; o++) sum += shares[o];
+      to[c] = sum;
+    }
+  }
+}
+
+// The outputs [begin, end) whose windows hold position p.
+void windows_over(const Windows& w, int64_t p, int64_t& begin, int64_t& end) {
+  const int64_t at = p + w.padding;
+  begin = at < w.kernel ? 0 : (at - w.kernel) / w.stride + 1;
+  end = std::min(w.outputs, at / w.stride + 1);
+  if (begin > end) begin = end;
+}
+
+// The gradient of row-major averages, by rows of the result: the rows of cotangents whose windows hold it are divided and
+// summed first (rows under the same windows share that), then spread along the row. Cotangents may have any strides.
+template <class T>
+void spread_average_rows(const Array& cotangents, const Array& result, const Shape& shape, const Divisor& divisor) {
+  constexpr int64_t L = lanes<T>;
+  const Maps g(cotangents, shape.spatial), x(result, shape.spatial);
+  const Windows *along = shape.along, &w = along[2];
+  const int64_t rows = x.images * x.channels * x.size[0] * x.size[1];
+  // Room for spread_row's reads on both sides of the shares.
+  const int64_t before = w.kernel, room = before + std::max(w.outputs, w.size + w.padding) + 3 * L;
+  const T* columns = column_divisors<T>(along, divisor);
+  parallel_range(rows, std::max<int64_t>(1, block_work / (w.size * along[0].kernel * along[1].kernel)), [&](int64_t begin, int64_t end) {
+    T* shares = scratch<T>(1, room) + before;
+    std::fill_n(shares - before, room, T(0));
+    int64_t held[5] = {-1, 0, 0, 0, 0};
+    for (int64_t row = begin; row < end; row++) {
+      const int64_t b = row % x.size[1], a = row / x.size[1] % x.size[0], map = row / (x.size[1] * x.size[0]);
+      int64_t a0, a1, b0, b1;
+      windows_over(along[0], a, a0, a1);
+      windows_over(along[1], b, b0, b1);
+      const int64_t wanted[5] = {map, a0, a1, b0, b1};
+      if (!std::equal(held, held + 5, wanted)) {
+        std::copy_n(wanted, 5, held);
+        const T* from = cotangents.as<T>() + map / x.channels * g.image_step + map % x.channels * g.channel_step;
+        std::fill_n(shares, w.outputs, T(0));
+        for (int64_t i = a0; i < a1; i++)
+          for (int64_t j = b0; j < b1; j++) {
+            const T* p = from + i * g.step[0] + j * g.step[1];
+            const T scale = T(divisor.of_row(along, i, j));
+            if (g.step[2] == 1) {
+              for (int64_t o = 0; o < w.outputs; o += L) {
+                const int64_t width = std::min(L, w.outputs - o);
+                const Vec<T> share = (width == L ? load(p + o) : load_part(p + o, width)) / (load(columns + o) * splat(scale));
+                store(shares + o, load(shares + o) + share);
+              }
+            } else {
+              for (int64_t o = 0; o < w.outputs; o++) shares[o] += p[o * g.step[2]] / (columns[o] * scale);
+            }
+          }
+      }
+      spread_row(w, shares, result.as<T>() + row * w.size);
+    }
+  });
+}
+
 PyObject* avg_pool_backward(PyObject* const* args) {
   Array g;
   Shape shape;
@@ -690,7 +783,10 @@ PyObject* avg_pool_backward(PyObject* const* args) {
   for (int i = 0; i < shape.spatial; i++) shape.along[most_spatial - shape.spatial + i].outputs = g.shape[2 + i];
   {
     const ReleaseGil released(x.size() * 4);
-    g.type == Type::F32 ? spread_average<float>(g, x, shape, divisor) : spread_average<double>(g, x, shape, divisor);
+    if (g.type == Type::F32)
+      last ? spread_average<float>(g, x, shape, divisor) : spread_average_rows<float>(g, x, shape, divisor);
+    else
+      last ? spread_average<double>(g, x, shape, divisor) : spread_average_rows<double>(g, x, shape, divisor);
   }
   return g.hidden ? hide(result) : result;
 }
