@@ -47,8 +47,9 @@ struct Windows {
   // The taps [first, last) of the window of output o that lie inside the map.
   void inside(int64_t o, int64_t& first, int64_t& last) const {
     const int64_t start = o * stride - padding;
-    first = start < 0 ? (-start + dilation - 1) / dilation : 0;
-    last = start >= size ? 0 : std::min(kernel, (size - start + dilation - 1) / dilation);
+    auto steps = [&](int64_t distance) { return dilation == 1 ? distance : (distance + dilation - 1) / dilation; };
+    first = start < 0 ? steps(-start) : 0;
+    last = start >= size ? 0 : std::min(kernel, steps(size - start));
     if (first > last) first = last;
   }
 };
@@ -712,12 +713,18 @@ void spread_row(const Windows& w, const T* shares, T* to) {
   }
 }
 
-// The outputs [begin, end) whose windows hold position p.
-void windows_over(const Windows& w, int64_t p, int64_t& begin, int64_t& end) {
-  const int64_t at = p + w.padding;
-  begin = at < w.kernel ? 0 : (at - w.kernel) / w.stride + 1;
-  end = std::min(w.outputs, at / w.stride + 1);
-  if (begin > end) begin = end;
+// For every position along a dimension the outputs [begin, end) whose windows hold it.
+struct Range {
+  int64_t begin, end;
+  bool operator==(const Range&) const = default;
+};
+void windows_over(const Windows& w, Range* found) {
+  Range now{0, 0};
+  for (int64_t p = 0; p < w.size; p++) {
+    while (now.end < w.outputs && now.end * w.stride <= p + w.padding) now.end++;
+    while (now.begin < now.end && now.begin * w.stride + w.kernel <= p + w.padding) now.begin++;
+    found[p] = now;
+  }
 }
 
 // The gradient of row-major averages, by rows of the result: the rows of cotangents whose windows hold it are divided and
@@ -731,22 +738,24 @@ void spread_average_rows(const Array& cotangents, const Array& result, const Sha
   // Room for spread_row's reads on both sides of the shares.
   const int64_t before = w.kernel, room = before + std::max(w.outputs, w.size + w.padding) + 3 * L;
   const T* columns = column_divisors<T>(along, divisor);
+  Range* ranges = scratch<Range>(2, x.size[0] + x.size[1]);
+  windows_over(along[0], ranges);
+  windows_over(along[1], ranges + x.size[0]);
   parallel_range(rows, std::max<int64_t>(1, block_work / (w.size * along[0].kernel * along[1].kernel)), [&](int64_t begin, int64_t end) {
     T* shares = scratch<T>(1, room) + before;
     std::fill_n(shares - before, room, T(0));
-    int64_t held[5] = {-1, 0, 0, 0, 0};
+    int64_t held_map = -1, b = begin % x.size[1], a = begin / x.size[1] % x.size[0], map = begin / (x.size[1] * x.size[0]);
+    Range held0{}, held1{};
     for (int64_t row = begin; row < end; row++) {
-      const int64_t b = row % x.size[1], a = row / x.size[1] % x.size[0], map = row / (x.size[1] * x.size[0]);
-      int64_t a0, a1, b0, b1;
-      windows_over(along[0], a, a0, a1);
-      windows_over(along[1], b, b0, b1);
-      const int64_t wanted[5] = {map, a0, a1, b0, b1};
-      if (!std::equal(held, held + 5, wanted)) {
-        std::copy_n(wanted, 5, held);
+      const Range over0 = ranges[a], over1 = ranges[x.size[0] + b];
+      if (map != held_map || over0 != held0 || over1 != held1) {
+        held_map = map;
+        held0 = over0;
+        held1 = over1;
         const T* from = cotangents.as<T>() + map / x.channels * g.image_step + map % x.channels * g.channel_step;
         std::fill_n(shares, w.outputs, T(0));
-        for (int64_t i = a0; i < a1; i++)
-          for (int64_t j = b0; j < b1; j++) {
+        for (int64_t i = over0.begin; i < over0.end; i++)
+          for (int64_t j = over1.begin; j < over1.end; j++) {
             const T* p = from + i * g.step[0] + j * g.step[1];
             const T scale = T(divisor.of_row(along, i, j));
             if (g.step[2] == 1) {
@@ -761,6 +770,11 @@ void spread_average_rows(const Array& cotangents, const Array& result, const Sha
           }
       }
       spread_row(w, shares, result.as<T>() + row * w.size);
+      if (++b < x.size[1]) continue;
+      b = 0;
+      if (++a < x.size[0]) continue;
+      a = 0;
+      map++;
     }
   });
 }
