@@ -17,6 +17,13 @@ WINDOWS = [
     ((1, 4, 5, 6, 7), (2, 3, 2), (2, 2, 1), (1, 1, 0), (1, 1, 2), False),
     ((1, 1, 4, 4), (4, 4), (1, 1), (0, 0), (1, 1), False),
     ((3, 33, 40, 30), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    ((2, 3, 13, 70), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 3, 12, 67), (5, 4), (1, 1), (2, 1), (1, 1), False),
+    ((1, 2, 12, 45), (4, 5), (2, 2), (2, 2), (1, 1), True),
+    ((1, 3, 11, 75), (2, 3), (2, 2), (0, 0), (2, 3), False),
+    ((2, 2, 9, 50), (3, 3), (3, 3), (1, 1), (1, 1), False),
+    ((1, 2, 3, 6, 40), (2, 2, 3), (1, 2, 2), (1, 0, 1), (1, 1, 1), False),
+    ((16, 8, 12, 36), (3, 3), (2, 2), (1, 1), (1, 1), False),
 ]
 LAYOUTS = ["row-major", "channels-last", "hidden"]
 
@@ -52,7 +59,9 @@ def test_max_of_nan_and_infinities(compare):
     x[1] = -np.inf
     x[1, 2, 3, 3] = np.inf
     for layout in LAYOUTS:
-        compare("max_pool", laid_out(x, layout), (3, 3), (1, 1), (1, 1), (1, 1), False, same_strides=False)
+        for stride in (1, 2, 3):
+            window = ((3, 3), (stride, stride), (1, 1), (1, 1), False)
+            compare("max_pool", laid_out(x, layout), *window, same_strides=False)
 
 
 def test_positions_out_of_range_are_the_references_business(native):
@@ -113,6 +122,19 @@ def test_adaptive_average(compare, shape, sizes, layout):
         found = compare("adaptive_avg_pool", laid_out(x, layout), sizes, rtol=2e-6, atol=2e-6, same_strides=False)
         g = np.random.default_rng(1).normal(size=found.shape).astype(dtype)
         compare("adaptive_avg_pool_backward", laid_out(g, layout), shape, rtol=2e-6, atol=2e-6, same_strides=False)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_cotangents_of_any_strides(compare, stride):
+    """A sum's gradient is one number at all positions; a transposed one has rows in columns."""
+    x = numbers((2, 3, 30, 40))
+    window = ((3, 3), (stride, stride), (1, 1))
+    values, positions = reference.max_pool(x, *window, (1, 1), False)
+    one = np.broadcast_to(np.float32(2), values.shape)
+    turned = numbers(values.shape[:2] + values.shape[:1:-1]).swapaxes(2, 3)
+    for g in (one, turned):
+        compare("max_pool_backward", g, positions, x.shape)
+        compare("avg_pool_backward", g, x.shape, *window, False, None, rtol=1e-6, atol=1e-5)
 
 
 def test_empties_are_left_to_numpy(compare):
