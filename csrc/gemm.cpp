@@ -72,12 +72,11 @@ struct Plan {
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
     // As many columns as fill the block: rows of C are then written in long pieces.
     column_blocks = ceil_div(g.n, std::max(column_block<T>, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
-    // Threads share C by columns first: each chunk of rows packs its part of B once more.
+    // Chunks of rows are for threads only: each of them packs B once more.
     row_chunks = 1;
-    if (thread_limit() > 1 && 2 * g.m * g.n * g.k >= threaded_flops) {
-      const int64_t wanted = 4 * int64_t(thread_limit());
-      if (pack) column_blocks = std::max(column_blocks, std::min(wanted, g.n / (2 * tile_columns<T>)));
-      row_chunks = std::clamp<int64_t>(g.m / (pack ? 128 : 48), 1, ceil_div(wanted, column_blocks));
+    if (2 * g.m * g.n * g.k >= threaded_flops) {
+      const int64_t wanted = ceil_div(4 * int64_t(thread_limit()), column_blocks);
+      if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / (pack ? 128 : 48), 1, wanted);
     }
   }
 };
