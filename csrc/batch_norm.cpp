@@ -6,7 +6,8 @@
 //   by column   row-major with small maps: a matrix [N, C * spatial] several of whose columns belong to a channel.
 //   by row      channels innermost (hidden layouts, channels_last, [N, C]): a matrix [N * spatial, C].
 // Statistics take one pass (moments.h). Layouts are kept: the result lies in memory as x does and is hidden if x was. Both
-// directions run at the speed of memory: 2 passes over a large array forward (read, read and write), 5 backward.
+// directions run at the speed of memory: 2 passes over a large array forward (read, read and write), 5 backward. The gradient
+// takes that of a ReLU or clamp behind it along: two more passes, instead of four and an array in between.
 #include "iterate.h"
 #include "kernel.h"
 #include "normalise.h"
@@ -87,26 +88,26 @@ struct Affine {
 };
 
 // gx = (g - level - (x - mean) * slope) * scale along a run of one channel.
-template <class T>
-void gradient_run(T* gx, const T* g, const T* x, int64_t count, T mean, T scale, T level, T slope) {
+template <class T, class G>
+void gradient_run(T* gx, G g, const T* x, int64_t count, T mean, T scale, T level, T slope) {
   constexpr int64_t L = lanes<T>;
   const Vec<T> means = splat(mean), scales = splat(scale), levels = splat(level), slopes = splat(slope);
   for (int64_t i = 0; i < count; i += L) {
     const int64_t some = std::min(L, count - i);
     const Vec<T> d = load_some(x + i, some) - means;
-    store_some(gx + i, Vec<T>((load_some(g + i, some) - levels - d * slopes) * scales), some);
+    store_some(gx + i, Vec<T>((g(i, some) - levels - d * slopes) * scales), some);
   }
 }
 
-template <class T>
-void gradient_rows(T* gx, const T* g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, const T* scale,
+template <class T, class G>
+void gradient_rows(T* gx, G g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, const T* scale,
                    const T* level, const T* slope) {
   constexpr int64_t L = lanes<T>;
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j += L) {
       const int64_t some = std::min(L, columns - j), at = i * stride + j;
       const Vec<T> d = load_some(x + at, some) - load_some(mean + j, some);
-      const Vec<T> rest = load_some(g + at, some) - load_some(level + j, some) - d * load_some(slope + j, some);
+      const Vec<T> rest = g(at, some) - load_some(level + j, some) - d * load_some(slope + j, some);
       store_some(gx + at, Vec<T>(rest * load_some(scale + j, some)), some);
     }
 }
@@ -234,18 +235,18 @@ struct Gradient {
   }
 };
 
-template <class T>
-void backward_by_plane(const Activations& a, const T* g, const T* x, T* gx, const Gradient<T>& p) {
+template <class T, class G>
+void backward_by_plane(const Activations& a, G g, const T* x, T* gx, const Gradient<T>& p) {
   auto channel = [&](int64_t c) {
     double total = 0, product = 0;
     for (int64_t n = 0; n < a.images; n++) {
       const int64_t at = (n * a.channels + c) * a.length;
-      add_run_products(total, product, g + at, x + at, p.mean[c], a.length);
+      add_run_products(total, product, g.from(at), x + at, p.mean[c], a.length);
     }
     p.finish(c, 1, &total, &product, double(a.count()));
     for (int64_t n = 0; gx && n < a.images; n++) {
       const int64_t at = (n * a.channels + c) * a.length;
-      gradient_run(gx + at, g + at, x + at, a.length, p.mean[c], p.scale[c], p.level[c], p.slope[c]);
+      gradient_run(gx + at, g.from(at), x + at, a.length, p.mean[c], p.scale[c], p.level[c], p.slope[c]);
     }
   };
   parallel_range(a.channels, std::max<int64_t>(1, serial_elements / a.count()), [&](int64_t begin, int64_t end) {
@@ -253,15 +254,15 @@ void backward_by_plane(const Activations& a, const T* g, const T* x, T* gx, cons
   });
 }
 
-template <class T>
-void backward_by_column(const Activations& a, const T* g, const T* x, T* gx, const Gradient<T>& p) {
+template <class T, class G>
+void backward_by_column(const Activations& a, G g, const T* x, T* gx, const Gradient<T>& p) {
   parallel_range(a.channels, a.group(), [&](int64_t begin, int64_t end) {
     const int64_t channels = end - begin, width = channels * a.length, at = begin * a.length;
     double* total = scratch<double>(0, 2 * width);
     T* mean = scratch<T>(1, 6 * width);
     T *work = mean + width, *scale = work + 2 * width, *level = scale + width, *slope = level + width;
     spread(mean, p.mean + begin, channels, a.length);
-    column_products(g + at, x + at, a.columns(), a.rows(), width, mean, total, total + width, work);
+    column_products(g.from(at), x + at, a.columns(), a.rows(), width, mean, total, total + width, work);
     fold_sums(total, channels, a.length);
     fold_sums(total + width, channels, a.length);
     p.finish(begin, channels, total, total + width, double(a.count()));
@@ -269,18 +270,18 @@ void backward_by_column(const Activations& a, const T* g, const T* x, T* gx, con
     spread(scale, p.scale + begin, channels, a.length);
     spread(level, p.level + begin, channels, a.length);
     spread(slope, p.slope + begin, channels, a.length);
-    gradient_rows(gx + at, g + at, x + at, a.columns(), a.rows(), width, mean, scale, level, slope);
+    gradient_rows(gx + at, g.from(at), x + at, a.columns(), a.rows(), width, mean, scale, level, slope);
   });
 }
 
-template <class T>
-void backward_by_row(const Activations& a, const T* g, const T* x, T* gx, const Gradient<T>& p) {
+template <class T, class G>
+void backward_by_row(const Activations& a, G g, const T* x, T* gx, const Gradient<T>& p) {
   const int64_t columns = a.columns(), step = a.chunk(), chunks = (a.rows() + step - 1) / step;
   double* parts = scratch<double>(0, chunks * 2 * columns);  // [chunk][total, product][column]
   parallel(chunks, [&](int64_t chunk) {
     const int64_t begin = chunk * step, rows = std::min(step, a.rows() - begin), at = begin * columns;
     double* total = parts + chunk * 2 * columns;
-    column_products(g + at, x + at, columns, rows, columns, p.mean, total, total + columns, scratch<T>(1, 2 * std::min(columns, column_strip)));
+    column_products(g.from(at), x + at, columns, rows, columns, p.mean, total, total + columns, scratch<T>(1, 2 * std::min(columns, column_strip)));
   });
   for (int64_t chunk = 1; chunk < chunks; chunk++)
     for (int64_t i = 0; i < 2 * columns; i++) parts[i] += parts[chunk * 2 * columns + i];
@@ -288,12 +289,12 @@ void backward_by_row(const Activations& a, const T* g, const T* x, T* gx, const 
   if (!gx) return;
   over_rows(a, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * columns;
-    gradient_rows(gx + at, g + at, x + at, columns, end - begin, columns, p.mean, p.scale, p.level, p.slope);
+    gradient_rows(gx + at, g.from(at), x + at, columns, end - begin, columns, p.mean, p.scale, p.level, p.slope);
   });
 }
 
-template <class T>
-void backward(const Activations& a, const T* g, const T* x, T* gx, const Gradient<T>& p) {
+template <class T, class G>
+void backward(const Activations& a, G g, const T* x, T* gx, const Gradient<T>& p) {
   switch (a.order) {
     case Order::Plane: return backward_by_plane(a, g, x, gx, p);
     case Order::Column: return backward_by_column(a, g, x, gx, p);
@@ -374,7 +375,7 @@ PyObject* batch_norm_forward(PyObject* const* args) {
 }
 
 template <class T>
-PyObject* run_backward(const Array& g, const Array& x, const Activations& a, PyObject* const* args, bool training, const bool (&mask)[3]) {
+PyObject* run_backward(const Array& x, Gated<T> g, const Activations& a, PyObject* const* args, bool training, const bool (&mask)[3]) {
   const void *weight, *mean, *invstd;
   if (!read_parameter(args[2], x, a.channels, weight) || !read_parameter(args[3], x, a.channels, mean) || !mean ||
       !read_parameter(args[4], x, a.channels, invstd) || !invstd)
@@ -390,27 +391,37 @@ PyObject* run_backward(const Array& g, const Array& x, const Activations& a, PyO
                       data(gweight), data(gbias), own, own + channels, own + 2 * channels};
   {
     const ReleaseGil released(a.size());
-    backward(a, g.as<T>(), x.as<T>(), data(gx), p);
+    g.v ? backward(a, g, x.as<T>(), data(gx), p) : backward(a, g.all, x.as<T>(), data(gx), p);
   }
   if (gx && !(gx = Owned(as_given(gx, x)))) return nullptr;
   return tuple_of(gx, gweight, gbias);
 }
 
+// With a gate (moments.h) the cotangent is that behind it.
 PyObject* batch_norm_backward(PyObject* const* args) {
-  Array g, x;
+  Array g, x, gate;
   Activations a;
   bool training, mask[3];
   if (!g.read(args[0]) || !x.read(args[1]) || g.type != x.type || !g.same_shape(x) || !read_bool(args[5], training) || !read_mask(args[6], mask))
     return decline();
   if ((x.type != Type::F32 && x.type != Type::F64) || !a.read(x)) return decline();
-  Owned copy;  // of a cotangent in another layout
-  const bool as_x = x.contiguous() ? g.contiguous() : g.same_strides(x);
-  if (!as_x) {
-    const Array other = g;
-    copy = relaid(other, &x, g);
-    if (!copy) return nullptr;
-  }
-  return x.type == Type::F32 ? run_backward<float>(g, x, a, args, training, mask) : run_backward<double>(g, x, a, args, training, mask);
+  const bool gated = given(args[7]), bounded = gated && given(args[9]);
+  double low = 0, high = 0;
+  if (gated && (!gate.read(args[7]) || gate.type != x.type || !gate.same_shape(x) || !read_double(args[8], low))) return decline();
+  if (bounded && !read_double(args[9], high)) return decline();
+  Owned copies[2];  // of what lies in another layout than x
+  auto as_x = [&](Array& other, Owned& copy) {
+    if (x.contiguous() ? other.contiguous() : other.same_strides(x)) return true;
+    const Array from = other;
+    copy = relaid(from, &x, other);
+    return bool(copy);
+  };
+  if (!as_x(g, copies[0]) || (gated && !as_x(gate, copies[1]))) return nullptr;
+  auto run = [&]<class T>(T) {
+    const Gated<T> cotangent{{g.as<const T>()}, gated ? gate.as<const T>() : nullptr, T(low), T(high), bounded};
+    return run_backward<T>(x, cotangent, a, args, training, mask);
+  };
+  return x.type == Type::F32 ? run(float()) : run(double());
 }
 
 // running = (1 - momentum) * running + momentum * factor * value, computed in double.
@@ -438,7 +449,7 @@ PyObject* move_running_entry(PyObject* const* args) {
 const Family family("batch_norm", {
                                       {"batch_norm_with_variance", "x weight bias eps", batch_norm_with_variance},
                                       {"batch_norm_forward", "x weight bias mean var training eps", batch_norm_forward},
-                                      {"batch_norm_backward", "g x weight mean invstd training mask", batch_norm_backward},
+                                      {"batch_norm_backward", "g x weight mean invstd training mask gate low high", batch_norm_backward},
                                       {"move_running", "running value momentum factor", move_running_entry},
                                   });
 

@@ -5,12 +5,14 @@
 //   dots      B (or A, when C is thin) has unit stride along k, like the weights of a linear layer: scalar products of
 //             rows, vectors along k, nothing is packed.
 //
-// A column-major A is read where it lies, or turned into rows first when many columns of C share the cost. Long sums over
-// few elements of C are cut into blocks along k that threads share; their results are added in order. Large square
-// products reach about 85% of the multiply-add rate, those of a few hundred 90%.
+// Rows of a column-major A are brought together, a few tiles at a time, when several panels share the cost. Long sums over few
+// elements of C are cut into blocks along k that threads share; their results are added in order. Square products reach about
+// 90% of the multiply-add rate, from a few hundred rows on.
 #include "gemm.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <optional>
 
 #include "parallel.h"
@@ -21,15 +23,14 @@ namespace {
 constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
 constexpr int64_t depth_block = 1024;           // rows of a packed block of B, at most
-constexpr int64_t turned_elements = 1 << 20;    // of a column-major A that is turned into rows at a time
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
 constexpr int64_t scattered_bytes = 1024, scattered_rows = 96;  // rows of B so far apart are packed for so many rows of A
-constexpr int64_t turned_columns = 768;         // of C, from which on a column-major A is turned into rows
+constexpr int64_t gathered_tiles = 8;           // of a column-major A that are brought together at a time
 constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
-inline constexpr int64_t block_elements = (1 << 20) / int64_t(sizeof(T));  // of a packed block of B
+inline constexpr int64_t block_elements = (512 << 10) / int64_t(sizeof(T));  // of a packed block of B
 template <class T>
 inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // its columns, at least
 
@@ -67,16 +68,18 @@ struct Plan {
     depth = depth_block;
     // Chunks of B that lie in the cache while the few tiles of rows pass over them.
     if (!pack && !small) depth = std::clamp<int64_t>((64 << 10) / g.n, 32, 128);
-    // Each k is a cache line of a column-major A, and the next tile of rows should still find it.
-    if (g.a_column != 1) depth = std::min<int64_t>(depth, 256);
+    // What is brought together of a column-major A should stay in the first cache.
+    if (g.a_column != 1) depth = std::min<int64_t>(depth, 512);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
-    // As many columns as fill the block: rows of C are then written in long pieces.
-    column_blocks = ceil_div(g.n, std::max(column_block<T>, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
-    // Chunks of rows are for threads only: each of them packs B once more.
+    // As many columns as fill the block: rows of C are then written in long pieces. What is brought together of a wide product's
+    // A should serve more of them.
+    const int64_t least = g.a_column != 1 ? std::clamp(g.n / 2, column_block<T>, 2 * column_block<T>) : column_block<T>;
+    column_blocks = ceil_div(g.n, std::max(least, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
+    // Chunks of rows are for threads only.
     row_chunks = 1;
     if (2 * g.m * g.n * g.k >= threaded_flops) {
-      const int64_t wanted = ceil_div(4 * int64_t(thread_limit()), column_blocks);
-      if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / (pack ? 128 : 48), 1, wanted);
+      const int64_t wanted = ceil_div(16 * int64_t(thread_limit()), column_blocks);
+      if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / 48, 1, wanted);
     }
   }
 };
@@ -90,6 +93,7 @@ struct PanelRow {
   int64_t first_vector, vectors, panels;  // the column block, in vectors, and its number of panels
   int64_t last_row;                       // of the chunk
   const T* packed;                        // nullptr: B is read where it lies, but for a panel with a partial vector
+  const T* gathered;                      // rows of A brought together (see Block), or nullptr
 
   // Asks for panel p's share of the rows of A from `next` on, which the next tile will read.
   void fetch(int64_t next, int64_t p) const {
@@ -105,7 +109,7 @@ struct PanelRow {
   void run(int64_t i, int64_t rows, const T* ragged) const {
     constexpr int64_t L = lanes<T>;
     Tap<T> tap;
-    tap.a_step = g.a_column;
+    tap.a_step = gathered ? tile_rows : g.a_column;
     T* c[tile_rows];
     for (int64_t p = 0; p < panels; p++) {
       const int64_t v0 = cut(vectors, panels, p), v1 = cut(vectors, panels, p + 1);
@@ -120,8 +124,10 @@ struct PanelRow {
         stride = g.b_row;
       }
       for (int64_t r = 0; r < rows; r++) {
-        tap.a[r] = g.a + (i + r) * g.a_row + k0 * g.a_column;
+        tap.a[r] = gathered ? gathered + r : g.a + (i + r) * g.a_row + k0 * g.a_column;
         c[r] = g.c + (i + r) * g.c_row + j;
+        // The rows of C are far apart, and a tile is long enough for them to arrive.
+        for (int64_t v = 0; v < columns; v += int64_t(64 / sizeof(T))) __builtin_prefetch(c[r] + v, 1);
       }
       fetch(i + rows, p);
       Finish<T> own = finish;
@@ -131,48 +137,109 @@ struct PanelRow {
   }
 };
 
-// Rows [begin, end) of C over one block of columns.
+// One block of B: a block of columns, in vectors, and the rows [k0, k0 + depth) of one block along k.
 template <class T>
-void multiply_block(const Gemm<T>& g, const Plan<T>& plan, int64_t first_vector, int64_t vectors, int64_t begin, int64_t end) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t panels = ceil_div(vectors, tile_vectors), tiles = ceil_div(end - begin, tile_rows);
-  const int64_t last = cut(vectors, panels, panels - 1);  // where the last panel starts
-  const int64_t last_column = (first_vector + last) * L, last_count = std::min(g.n - last_column, (vectors - last) * L);
-  const bool ragged = !plan.pack && last_count % L != 0;
-  const int64_t packed_columns = plan.pack ? vectors * L : ragged ? tile_columns<T> : 0;
-  T* const buffer = packed_columns ? scratch<T>(panel_slot, plan.depth * packed_columns) : nullptr;
-  for (int64_t block = 0; block < plan.depth_blocks; block++) {
-    const int64_t k0 = cut(g.k, plan.depth_blocks, block), depth = cut(g.k, plan.depth_blocks, block + 1) - k0;
-    if (plan.pack) {
-      for (int64_t p = 0; p < panels; p++) {
-        const int64_t v0 = cut(vectors, panels, p), v1 = cut(vectors, panels, p + 1), j = (first_vector + v0) * L;
-        pack_panel(g.b + k0 * g.b_row + j * g.b_column, g.b_row, g.b_column, depth, std::min(g.n - j, (v1 - v0) * L), buffer + v0 * L * depth);
-      }
-    } else if (ragged) {
-      pack_panel(g.b + k0 * g.b_row + last_column, g.b_row, 1, depth, last_count, buffer);
-    }
-    Finish<T> finish = g.finish;
-    if (block > 0) {
+struct Block {
+  const Gemm<T>& g;
+  const Plan<T>& plan;
+  int64_t first_vector, vectors, panels, k0, depth;
+  Finish<T> finish;
+
+  Block(const Gemm<T>& product, const Plan<T>& how, int64_t column, int64_t along) : g(product), plan(how), finish(product.finish) {
+    first_vector = cut(plan.vectors, plan.column_blocks, column);
+    vectors = cut(plan.vectors, plan.column_blocks, column + 1) - first_vector;
+    panels = ceil_div(vectors, tile_vectors);
+    k0 = cut(g.k, plan.depth_blocks, along);
+    depth = cut(g.k, plan.depth_blocks, along + 1) - k0;
+    if (along > 0) {
       finish.bias = nullptr;
       finish.accumulate = true;
     }
-    if (block < plan.depth_blocks - 1) finish.relu = false;
-    const PanelRow<T> row{g, finish, k0, depth, first_vector, vectors, panels, end, plan.pack ? buffer : nullptr};
-    for (int64_t tile = 0; tile < tiles; tile++) {
-      const int64_t i = begin + cut(end - begin, tiles, tile);
-      row.run(i, begin + cut(end - begin, tiles, tile + 1) - i, ragged ? buffer : nullptr);
+    if (along < plan.depth_blocks - 1) finish.relu = false;
+  }
+
+  // Packs panel p of the block where it belongs in `packed`, or alone there.
+  void pack(int64_t p, T* packed, bool alone = false) const {
+    constexpr int64_t L = lanes<T>;
+    const int64_t v0 = cut(vectors, panels, p), v1 = cut(vectors, panels, p + 1), j = (first_vector + v0) * L;
+    const T* const from = g.b + k0 * g.b_row + j * g.b_column;
+    pack_panel(from, g.b_row, g.b_column, depth, std::min(g.n - j, (v1 - v0) * L), alone ? packed : packed + v0 * L * depth);
+  }
+
+  // Columns of the last panel do not fill whole vectors: it is packed where the others are read where they lie.
+  bool ragged() const { return !plan.pack && g.n % lanes<T> != 0 && first_vector + vectors == plan.vectors; }
+
+  // Brings rows [i, i + rows) of a column-major A together, tile by tile: element (r, k) at to[k * tile_rows + r].
+  void gather(int64_t i, int64_t rows, T* to) const {
+    const int64_t whole = rows / tile_rows, rest = rows % tile_rows;
+    const T* from = g.a + i + k0 * g.a_column;
+    for (int64_t k = 0; k < depth; k++, from += g.a_column, to += tile_rows) {
+      for (int64_t r = 0; r < rows; r += int64_t(64 / sizeof(T))) __builtin_prefetch(from + 16 * g.a_column + r);
+      for (int64_t tile = 0; tile < whole; tile++) std::memcpy(to + tile * depth * tile_rows, from + tile * tile_rows, tile_rows * sizeof(T));
+      for (int64_t r = 0; r < rest; r++) to[whole * depth * tile_rows + r] = from[whole * tile_rows + r];
     }
   }
-}
 
+  // Rows [begin, end) of C; `packed` is the block, or its ragged panel alone.
+  void multiply(int64_t begin, int64_t end, const T* packed) const {
+    PanelRow<T> row{g, finish, k0, depth, first_vector, vectors, panels, end, plan.pack ? packed : nullptr, nullptr};
+    const T* const ragged = plan.pack ? nullptr : packed;
+    if (g.a_row == 1 && g.a_column != 1 && panels > 1) {
+      T* const together = scratch<T>(rows_slot, depth * tile_rows * gathered_tiles);
+      for (int64_t i = begin; i < end; i += tile_rows) {
+        const int64_t tile = (i - begin) / tile_rows % gathered_tiles;
+        if (tile == 0) gather(i, std::min(gathered_tiles * tile_rows, end - i), together);
+        row.gathered = together + tile * depth * tile_rows;
+        row.run(i, std::min<int64_t>(tile_rows, end - i), ragged);
+      }
+      return;
+    }
+    const int64_t tiles = ceil_div(end - begin, tile_rows);
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const int64_t i = begin + cut(end - begin, tiles, tile);
+      row.run(i, begin + cut(end - begin, tiles, tile + 1) - i, ragged);
+    }
+  }
+};
+
+// Tasks are chunks of rows of a block of columns. Where B is packed, its blocks along k come one after the other, and a thread
+// packs for itself what it needs, once for the chunks of the same columns that it takes in turn.
 template <class T>
 void multiply(const Gemm<T>& g) {
   const Plan<T> plan(g);
-  run_blocks(plan.column_blocks * plan.row_chunks, g.m * g.n * g.k, [&](int64_t unit) {
-    const int64_t column = unit / plan.row_chunks, chunk = unit % plan.row_chunks;
-    const int64_t v0 = cut(plan.vectors, plan.column_blocks, column), v1 = cut(plan.vectors, plan.column_blocks, column + 1);
-    multiply_block(g, plan, v0, v1 - v0, cut(g.m, plan.row_chunks, chunk), cut(g.m, plan.row_chunks, chunk + 1));
-  });
+  const int64_t tasks = plan.column_blocks * plan.row_chunks, work = g.m * g.n * g.k, tiles = ceil_div(g.m, tile_rows);
+  auto row = [&](int64_t chunk) { return std::min(g.m, cut(tiles, plan.row_chunks, chunk) * tile_rows); };
+  auto run = [&](const Block<T>& block, int64_t task, const T* packed) {
+    const int64_t chunk = task % plan.row_chunks;
+    block.multiply(row(chunk), row(chunk + 1), packed);
+  };
+  if (!plan.pack) {
+    run_blocks(tasks, work, [&](int64_t task) {
+      for (int64_t along = 0; along < plan.depth_blocks; along++) {
+        const Block<T> block(g, plan, task / plan.row_chunks, along);
+        T* const packed = block.ragged() ? scratch<T>(panel_slot, block.depth * tile_columns<T>) : nullptr;
+        if (packed) block.pack(block.panels - 1, packed, true);
+        run(block, task, packed);
+      }
+    });
+    return;
+  }
+  static std::atomic<uint64_t> regions{0};
+  for (int64_t along = 0; along < plan.depth_blocks; along++) {
+    const uint64_t region = ++regions;
+    run_blocks(tasks, work, [&](int64_t task) {
+      static thread_local uint64_t packed_region = 0;
+      static thread_local int64_t packed_column = 0;
+      const int64_t column = task / plan.row_chunks;
+      const Block<T> block(g, plan, column, along);
+      T* const packed = scratch<T>(panel_slot, block.depth * block.vectors * lanes<T>);
+      if (packed_region != region || packed_column != column)
+        for (int64_t p = 0; p < block.panels; p++) block.pack(p, packed);
+      packed_region = region;
+      packed_column = column;
+      run(block, task, packed);
+    });
+  }
 }
 
 // ---- dots
@@ -313,42 +380,6 @@ void multiply_row(const Gemm<T>& g) {
   run_blocks(ceil_div(g.n, grain), 4 * g.n * g.k, [&](int64_t block) { row_block(g, block * grain, std::min(g.n, (block + 1) * grain)); });
 }
 
-// ---- turned
-
-// A column-major A becomes rows, a part at a time.
-template <class T>
-void multiply_turned(const Gemm<T>& g) {
-  const int64_t deep_parts = ceil_div(g.k, 4096), deep = ceil_div(g.k, deep_parts);
-  const int64_t parts = ceil_div(g.m, turned_elements / deep), grain = 16 * lanes<T>;
-  // Rows a power of two apart would share a few sets of the cache.
-  const int64_t stride = deep + lanes<T>;
-  T* const rows = scratch<T>(rows_slot, ceil_div(g.m, parts) * stride);
-  for (int64_t part = 0; part < parts; part++) {
-    for (int64_t along = 0; along < deep_parts; along++) {
-      const int64_t i = cut(g.m, parts, part), k = cut(g.k, deep_parts, along);
-      Gemm<T> own = g;
-      own.m = cut(g.m, parts, part + 1) - i;
-      own.k = cut(g.k, deep_parts, along + 1) - k;
-      const T* const from = g.a + i + k * g.a_column;
-      run_blocks(ceil_div(own.k, grain), 4 * own.m * own.k, [&](int64_t block) {
-        const int64_t first = block * grain;
-        transpose_into(from + first * g.a_column, g.a_column, std::min(grain, own.k - first), own.m, rows + first, stride);
-      });
-      own.a = rows;
-      own.a_row = stride;
-      own.a_column = 1;
-      own.b += k * g.b_row;
-      own.c += i * g.c_row;
-      if (along > 0) {
-        own.finish.bias = nullptr;
-        own.finish.accumulate = true;
-      }
-      if (along < deep_parts - 1) own.finish.relu = false;
-      multiply(own);
-    }
-  }
-}
-
 // ---- choosing
 
 template <class T>
@@ -357,8 +388,7 @@ void choose(const Gemm<T>& g) {
   if (g.m == 1 && g.b_column == 1 && g.k > 0) return multiply_row(g);
   const bool dots = g.m <= 2 * dot_rows && g.b_row == 1 && g.b_column != 1, thin_dots = g.n <= thin && g.a_column == 1;
   if (g.k < least_depth || !(dots || thin_dots)) {
-    const bool turned = g.a_column != 1 && g.a_row == 1 && g.n >= turned_columns && g.m >= lanes<T> && g.k > 1;
-    return turned ? multiply_turned(g) : multiply(g);
+    return multiply(g);
   }
   // The short operand, x, needs unit stride along k; it is small enough to be copied where it has not.
   Dots<T> d{g.m, g.n, g.k, g.a, g.b, g.a_row, g.b_column, g.c, g.c_row, 1, 0, 1, g.finish};

@@ -377,7 +377,7 @@ void group_backward_maps(const Groups& s, const T* g, const T* x, T* gx, const T
     const int64_t first = i * s.per, part = i % s.groups * s.per;
     for (int64_t c = first; c < first + s.per; c++) {
       totals[c] = products[c] = 0;
-      add_run_products(totals[c], products[c], g + c * s.length, x + c * s.length, mean[i], s.length);
+      add_run_products(totals[c], products[c], Cotangent<T>{g + c * s.length}, x + c * s.length, mean[i], s.length);
     }
     if (!gx) return;
     T slope, level;
@@ -410,7 +410,7 @@ void group_backward_last(const Groups& s, const T* g, const T* x, T* gx, const T
     const int64_t at = n * s.image();
     double *total = totals + n * s.channels, *product = products + n * s.channels;
     spread(means, mean + n * s.groups, s.groups, s.per);
-    column_products(g + at, x + at, s.channels, s.length, s.channels, means, total, product, levels + s.channels);
+    column_products(Cotangent<T>{g + at}, x + at, s.channels, s.length, s.channels, means, total, product, levels + s.channels);
     if (!gx) return;
     for (int64_t k = 0; k < s.groups; k++) {
       const T inverse = rstd[n * s.groups + k];

@@ -9,39 +9,42 @@
 namespace rushlight {
 namespace {
 
-template <class T>
-Vec<T> finished(Vec<T> sum, const Finish<T>& finish, Vec<T> bias, Vec<T> held) {
-  Vec<T> y = sum * splat(finish.scale);
-  if (finish.bias) y += bias;
-  if (finish.accumulate) y += held;
-  if (finish.relu) y = y < Vec<T>{} ? Vec<T>{} : y;
-  return y;
-}
-
 // The tile's rows, finished. The last vector of a row may be partial.
 template <class T, int R, int V>
 inline __attribute__((always_inline)) void store_tile(const Vec<T> (&sum)[R][V], T* const* c, int64_t columns, const Finish<T>& finish) {
   constexpr int64_t L = lanes<T>;
-  const bool plain = finish.scale == T(1) && !finish.bias && !finish.accumulate && !finish.relu;
-  if (columns == V * L && plain) {
+  // Copies: what is stored could change `finish`, for all the compiler knows.
+  const auto [bias, scale, accumulate, relu] = finish;
+  if (columns == V * L && scale == T(1) && !bias && !relu) {
+    if (accumulate) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
+      for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
-      for (int j = 0; j < V; j++) store(c[r] + j * L, sum[r][j]);
+        for (int j = 0; j < V; j++) store(c[r] + j * L, Vec<T>(sum[r][j] + load(c[r] + j * L)));
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++) store(c[r] + j * L, sum[r][j]);
+    }
     return;
   }
-  const int64_t last = columns - (V - 1) * L;
-#pragma GCC unroll 8
-  for (int j = 0; j < V; j++) {
-    const int64_t n = j == V - 1 ? last : L;
-    const Vec<T> bias = finish.bias ? load_first(finish.bias + j * L, n) : Vec<T>{};
+  auto finished = [&](int j, auto read, auto write) __attribute__((always_inline)) {
+    const Vec<T> added = bias ? read(bias + j * L) : Vec<T>{};
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-      T* const y = c[r] + j * L;
-      const Vec<T> held = finish.accumulate ? load_first(y, n) : Vec<T>{};
-      store_first(y, finished(sum[r][j], finish, bias, held), n);
+      T* const to = c[r] + j * L;
+      Vec<T> y = sum[r][j] * splat(scale);
+      if (bias) y += added;
+      if (accumulate) y += read(to);
+      if (relu) y = y < Vec<T>{} ? Vec<T>{} : y;
+      write(to, y);
     }
-  }
+  };
+#pragma GCC unroll 8
+  for (int j = 0; j < V - 1; j++) finished(j, load<T>, store<T>);
+  const int64_t last = columns - (V - 1) * L;
+  finished(V - 1, [last](const T* p) { return load_first(p, last); }, [last](T* p, Vec<T> v) { store_first(p, v, last); });
 }
 
 // U sums are kept for each element, one for each k modulo U, where a tile alone has too few to hide the latency of an addition.

@@ -96,14 +96,36 @@ void add_run(Moments& moments, const T* x, int64_t count) {
   }
 }
 
-// Adds sum(g) and sum(g * (x - mean)) over a run to `total` and `product`.
+// A cotangent in memory, read a vector (of `some` elements) at a time.
 template <class T>
-void add_run_products(double& total, double& product, const T* g, const T* x, T mean, int64_t count) {
+struct Cotangent {
+  const T* g;
+  Vec<T> operator()(int64_t at, int64_t some) const { return load_some(g + at, some); }
+  Cotangent from(int64_t at) const { return {g + at}; }
+};
+
+// What a ReLU or clamp lets through of it: where v <= low is not so, and v < high, where there is a bound above.
+template <class T>
+struct Gated {
+  Cotangent<T> all;
+  const T* v;
+  T low, high;
+  bool bounded;
+  Vec<T> operator()(int64_t at, int64_t some) const {
+    const Vec<T> value = load_some(v + at, some), g = all(at, some), open = select(value <= splat(low), Vec<T>{}, g);
+    return bounded ? select((value > splat(low)) & (value < splat(high)), g, Vec<T>{}) : open;
+  }
+  Gated from(int64_t at) const { return {all.from(at), v + at, low, high, bounded}; }
+};
+
+// Adds sum(g) and sum(g * (x - mean)) over a run to `total` and `product`.
+template <class T, class G>
+void add_run_products(double& total, double& product, G g, const T* x, T mean, int64_t count) {
   const Vec<T> means = splat(mean);
   for (int64_t begin = 0; begin < count; begin += run_block) {
     T sums[2];
     block_sums<T>(std::min(run_block, count - begin), sums, [&](Vec<T>* terms, int64_t i, int64_t some) {
-      terms[0] = load_some(g + begin + i, some);
+      terms[0] = g(begin + i, some);
       terms[1] = terms[0] * (load_some(x + begin + i, some, mean) - means);
     });
     total += double(sums[0]);
@@ -168,8 +190,8 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
 
 // sum(g) and sum(g * (x - mean)) of each column of g and x [rows, columns]. `total` and `product` [columns] are written;
 // `work` holds 2 * min(columns, column_strip) elements.
-template <class T>
-void column_products(const T* g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, double* total, double* product,
+template <class T, class G>
+void column_products(G g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, double* total, double* product,
                      T* work) {
   constexpr int64_t L = lanes<T>;
   std::fill(total, total + columns, 0.0);
@@ -177,7 +199,8 @@ void column_products(const T* g, const T* x, int64_t stride, int64_t rows, int64
   for (int64_t begin = 0; begin < rows; begin += row_block)
     for (int64_t strip = 0; strip < columns; strip += column_strip) {
       const int64_t n = std::min(row_block, rows - begin), width = std::min(column_strip, columns - strip);
-      const T *p = x + begin * stride + strip, *q = g + begin * stride + strip, *means = mean + strip;
+      const T *p = x + begin * stride + strip, *means = mean + strip;
+      const G q = g.from(begin * stride + strip);
       T *sum = work, *moment = work + width;
       std::fill(sum, sum + 2 * width, T(0));
       auto add = [&](int64_t from, auto group) {
@@ -187,7 +210,7 @@ void column_products(const T* g, const T* x, int64_t stride, int64_t rows, int64
           const Vec<T> centre = load_some(means + j, some);
           Vec<T> sums = load_some(sum + j, some), moments = load_some(moment + j, some);
           for (int r = 0; r < R; r++) {
-            const Vec<T> cotangent = load_some(q + (from + r) * stride + j, some);
+            const Vec<T> cotangent = q((from + r) * stride + j, some);
             sums += cotangent;
             moments = fma(cotangent, Vec<T>(load_some(p + (from + r) * stride + j, some) - centre), moments);
           }

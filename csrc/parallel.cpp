@@ -18,6 +18,8 @@ namespace {
 
 int limit = 1;
 std::atomic<bool> team_taken{false};
+constexpr int64_t most_threads = 256;
+Share team_shares[most_threads];  // of the one region that has the team
 // A forked child has no team: fork copies only the thread that called it.
 bool forked = false;
 
@@ -52,18 +54,26 @@ int thread_number() {
 #endif
 }
 
-Team::Team(int64_t wanted) {
+Team::Team(int64_t blocks) {
 #ifdef _OPENMP
-  const int most = int(std::min<int64_t>(thread_limit(), wanted));
+  const int most = int(std::min<int64_t>({thread_limit(), blocks, most_threads}));
   if (most > 1 && !omp_in_parallel() && !team_taken.exchange(true, std::memory_order_acquire)) {
-    held_ = true;
     size = most;
+    shares = team_shares;
+    for (int64_t i = 0; i < size; i++) {
+      shares[i].next.store(blocks * i / size, std::memory_order_relaxed);
+      shares[i].end = blocks * (i + 1) / size;
+    }
   }
 #endif
 }
 
 Team::~Team() {
-  if (held_) team_taken.store(false, std::memory_order_release);
+  if (shares) team_taken.store(false, std::memory_order_release);
+}
+
+void Team::stop() {
+  for (int i = 0; i < size; i++) shares[i].next.store(shares[i].end, std::memory_order_relaxed);
 }
 
 void* scratch_bytes(int slot, size_t bytes) {

@@ -20,21 +20,29 @@ void set_thread_limit(int count);
 // The number of this thread within the running region.
 int thread_number();
 
-// The team, held for the length of one parallel region.
+// The blocks that one thread of the team begins with: those from `next` to `end` are left.
+struct alignas(64) Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+
+// The team, held for the length of one parallel region. `shares` are there for each of its threads where it has several.
 class Team {
  public:
-  explicit Team(int64_t wanted);
+  explicit Team(int64_t blocks);
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
+  // Lets nobody claim another block.
+  void stop();
   int size = 1;
-
- private:
-  bool held_ = false;
+  Share* shares = nullptr;
 };
 
-// Runs body(block) for every block in [0, blocks): threads claim them one by one, so that a thread that the machine
-// takes away holds up no other. What a body throws (std::bad_alloc) is thrown here: OpenMP would end the process.
+// Runs body(block) for every block in [0, blocks). Threads claim blocks one by one, each first those of its own share, which is
+// the same part of the range in every call of as many blocks: what it wrote in one kernel it finds in its cache in the next.
+// Then it takes from the others, so that a thread that the machine takes away holds up no other. What a body throws
+// (std::bad_alloc) is thrown here: OpenMP would end the process.
 template <class F>
 void parallel(int64_t blocks, F&& body) {
   Team team(blocks);
@@ -42,16 +50,18 @@ void parallel(int64_t blocks, F&& body) {
     for (int64_t block = 0; block < blocks; block++) body(block);
     return;
   }
-  std::atomic<int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error;
 #ifdef _OPENMP
 #pragma omp parallel num_threads(team.size)
 #endif
   try {
-    for (int64_t block; (block = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(block);
+    for (int turn = 0, from = thread_number(); turn < team.size; turn++, from = from + 1 == team.size ? 0 : from + 1) {
+      Share& share = team.shares[from];
+      for (int64_t block; (block = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) body(block);
+    }
   } catch (...) {
-    next.store(blocks, std::memory_order_relaxed);
+    team.stop();
     if (!failed.exchange(true)) error = std::current_exception();
   }
   if (error) std::rethrow_exception(error);

@@ -109,6 +109,8 @@ def _compile(scratch: Path, target: Path, opt_level: str) -> None:
         )
         for extension in extensions:  # where a dotted group name puts its headers
             extension.include_dirs.append(str(scratch / "c" / "rushlight"))
+            if sys.platform.startswith("linux"):
+                extension.extra_link_args.append("-Wl,-s")  # names that nobody reads
         distribution = Distribution({"name": "rushlight-engine", "ext_modules": extensions})
         command: Any = distribution.get_command_obj("build_ext")
         command.build_lib, command.build_temp = str(target), str(scratch / "o")

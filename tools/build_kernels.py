@@ -1,4 +1,4 @@
-"""Compile csrc/ into one extension module for each instruction set. `python tools/build_kernels.py [--isa avx512] [--clean]`
+"""Compile csrc/ into one extension module for each instruction set. `python tools/build_kernels.py [--isa avx512] [--symbols] [--clean]`
 
 Called by setup.py when the package is built, and by hand while kernels are written: only what changed is compiled again.
 The modules go beside src/rushlight/backends/native/__init__.py. Without a compiler that understands C++20 and GCC's vector
@@ -95,8 +95,11 @@ def compile_one(command: list[str], common: list[str], source: Path, product: Pa
         print(done.stderr, file=sys.stderr)
 
 
-def build(isas: list[str], objects: Path, target: Path, jobs: int | None = None) -> list[Path]:
-    """Compile what is older than its source or any header, link, and return the modules. Raises `BuildError`."""
+def build(isas: list[str], objects: Path, target: Path, jobs: int | None = None, symbols: bool = False) -> list[Path]:
+    """Compile what is older than its source or any header, link, and return the modules. Raises `BuildError`.
+
+    `symbols` keeps the names of functions, an eighth of the modules' size, for those who profile kernels.
+    """
     extra = [flag for flag in ("-fopenmp", "-fno-gnu-unique") if accepts(flag)]
     folders = [f"-I{folder}" for folder in include_folders()]
     headers = max(path.stat().st_mtime for path in (*SOURCES.glob("*.h"), Path(__file__)))
@@ -124,6 +127,8 @@ def build(isas: list[str], objects: Path, target: Path, jobs: int | None = None)
         for _ in pool.map(lambda job: compile_one(commands[job[0]], common[job[0]], job[1], job[2]), waiting):
             pass
     shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+    if not symbols:
+        shared.append("-Wl,-x" if sys.platform == "darwin" else "-Wl,-s")
     for module, products in links:
         fresh = module.with_name(module.name + ".new")
         command = [*compiler(), *shared, *map(str, products), *(f for f in extra if f == "-fopenmp"), "-o", str(fresh)]
@@ -137,6 +142,7 @@ def build(isas: list[str], objects: Path, target: Path, jobs: int | None = None)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--isa", action="append", choices=list(INSTRUCTION_SETS), help="only these (default: all)")
+    parser.add_argument("--symbols", action="store_true", help="keep the names of functions, for a profiler")
     parser.add_argument("--clean", action="store_true", help="remove the modules that were built here")
     options = parser.parse_args()
     if options.clean:
@@ -144,7 +150,7 @@ def main() -> None:
             module_path(isa, TARGET).unlink(missing_ok=True)
         return
     try:
-        for module in build(options.isa or list(INSTRUCTION_SETS), ROOT / "build" / "kernels", TARGET):
+        for module in build(options.isa or list(INSTRUCTION_SETS), ROOT / "build" / "kernels", TARGET, symbols=options.symbols):
             print(module.relative_to(ROOT))
     except BuildError as error:
         sys.exit(f"the kernels were not built: {error}")

@@ -176,3 +176,24 @@ def test_move_running(native, dtype):
         assert native.move_running(running, value, 0.1, *args) is None and native.move_running.calls == before + 1
         native.move_running.reference(wanted, value, 0.1, *args)
         np.testing.assert_allclose(running, wanted, rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("layouts", [("row-major", "row-major"), ("hidden", "hidden"), ("hidden", "row-major")], ids="-".join)
+@pytest.mark.parametrize("bounds", [(0.0, None), (0.0, 1.0), (-1.0, 2.0)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_backward_behind_a_gate(compare, shape, bounds, layouts):
+    """As if the cotangent had been gated before, also where the gate saved NaN, an infinity or a bound itself."""
+    x, g, gate = numbers(*shape), numbers(*shape, seed=1), numbers(*shape, seed=2)
+    for i, odd in enumerate((np.nan, np.inf, -np.inf, *[bound for bound in bounds if bound is not None])):
+        gate.flat[i::7] = odd
+    weight, mean = parameters(shape)
+    invstd = 0.1 * np.abs(weight) + 0.2
+    tol = {"rtol": 2e-5, "atol": 2e-6 * max(float(np.prod(shape)) / shape[1], 10.0)}
+    args = (laid_out(x, layouts[0]), weight, mean, invstd, True, (True, True, True))
+    found = compare(
+        "batch_norm_backward", laid_out(g, layouts[0]), *args, laid_out(gate, layouts[1]), *bounds, same_strides=False, **tol
+    )
+    closed = gate <= bounds[0] if bounds[1] is None else ~((gate > bounds[0]) & (gate < bounds[1]))
+    before = compare("batch_norm_backward", laid_out(np.where(closed, np.float32(0), g), layouts[0]), *args, same_strides=False, **tol)
+    for a, b in zip(found, before, strict=True):
+        np.testing.assert_array_equal(a.array if type(a) is HiddenArray else a, b.array if type(b) is HiddenArray else b)

@@ -26,9 +26,9 @@ from rushlight.core.node import (
     Packed,
     SavedOutput,
     edges_of,
-    extras_of,
     release_node,
     run_node,
+    unpack_node,
 )
 from rushlight.core.storage import AutogradMeta
 from rushlight.core.strides import numpy_strides
@@ -75,7 +75,7 @@ class Walk:
 
     __slots__ = (
         "accumulate", "retain_graph", "create_graph", "captures", "tasks", "only", "ready", "wanted", "reached", "current", "checked",
-        "watched", "number",
+        "watched", "simple", "number",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +108,8 @@ class Walk:
         modes: Modes = local.modes
         self.checked: bool = modes.anomaly
         self.watched: bool = not modes.plain  # someone may hold on to what operations return
+        # Everything runs, and nobody sees what passes between two nodes but for hooks.
+        self.simple: bool = inputs is None and not (create_graph or self.checked or self.watched)
 
     def reaches(self, node: Node | None) -> bool:
         """Whether `node` gets cotangents in this pass."""
@@ -157,16 +159,55 @@ class Walk:
             if self.accumulate:
                 accumulate(cast(AccumulateGrad, node), task.grads[0], task.owns(0), self.create_graph)
             return
+        if self.simple and len(node.edges) == 1 and self.run_with_gated(node, task):
+            return
         found = self.cotangents(node, task)
         if self.checked:
             T.check_anomaly(node, found)
         owned = ownership(node, found, task, self.watched)
-        if not self.retain_graph:
-            if node.op is None:
-                node.release()
-            else:
-                release_node(node)
+        self.release(node)
         self.pass_on(node, found, owned)
+
+    def run_with_gated(self, node: Node, task: Task) -> bool:
+        """Run `node` and the one before it in one pass: a gate (ReLU) behind an operation that takes it along (batch norm).
+
+        False, and nothing is done, where there is no such pair, someone could look in between, or another node is due first.
+        """
+        edge: Edge | None = node.edges[0]
+        if edge is None or edge[0].metas is None or self.only is not None or self.ready:
+            return False
+        target, nr = edge
+        before = self.tasks[target]
+        op, gate_op = target.op, node.op
+        if op is None or gate_op is None or not op.takes_gate or node.extras is not None or target.extras is not None:
+            return False
+        bounds = gate_op.gate()
+        if bounds is None or nr != 0 or before.waiting != 1 or task.grads[0] is None:
+            return False
+        for g in before.grads:
+            if g is not None:
+                return False
+        gate = unpack_node(node)[0]
+        self.current = target
+        before.waiting = 0
+        before.grads[0] = task.grads[0]
+        found = op.vjp_gated(unpack_node(target), tuple(before.grads), target.needs, gate, bounds)
+        found = fit_all(target, found)
+        owned = ownership(target, found, before, False)
+        self.release(node)
+        self.release(target)
+        self.pass_on(target, found, owned)
+        before.grads = []
+        return True
+
+    def release(self, node: Node) -> None:
+        """Free what `node` saved, unless it may run again."""
+        if self.retain_graph:
+            return
+        if node.op is None:
+            node.release()
+        else:
+            release_node(node)
 
     def cotangents(self, node: Node, task: Task) -> tuple[Any, ...]:
         """Run the node and its hooks; what it returns is brought to the shapes and dtypes of the receivers."""
@@ -422,15 +463,17 @@ def keep_retained(extras: Extras, task: Task) -> None:
 
 def run_pre_hooks(node: Node, grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_prehook`."""
-    for hook in tuple(extras_of(node).pre_hooks.values()):
-        grads = replaced(hook, hook(grads), grads)
+    if node.extras is not None:
+        for hook in tuple(node.extras.pre_hooks.values()):
+            grads = replaced(hook, hook(grads), grads)
     return grads
 
 
 def run_hooks(node: Node, found: tuple[Any, ...], grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The hooks of `Node.register_hook`."""
-    for hook in tuple(extras_of(node).hooks.values()):
-        found = replaced(hook, hook(found, grads), found)
+    if node.extras is not None:
+        for hook in tuple(node.extras.hooks.values()):
+            found = replaced(hook, hook(found, grads), found)
     return found
 
 
@@ -466,7 +509,7 @@ def run_backward(
     try:
         for i, edge in enumerate(roots):
             walk.tasks[edge[0]].add(edge[1], fit(grads[i], edge[0].meta(edge[1]), None, i), False)
-        for node in [node for node, _ in roots] if len(roots) == 1 else dict.fromkeys([node for node, _ in roots]):
+        for node in dict.fromkeys([node for node, _ in roots]):
             if walk.tasks[node].waiting == 0 and walk.reaches(node):
                 walk.enqueue(walk.tasks[node])
         walk.run()

@@ -21,13 +21,18 @@ def as_tuple(value: Any, what: str) -> tuple[Any, ...]:
         raise TypeError(f"{what} must be a Tensor or a sequence of Tensors, got {type(value).__name__}") from None
 
 
+def edge_at(t: Any, name: str) -> Edge | None:
+    """The edge of a tensor or `GradientEdge`, the argument `name`; None where it has no history."""
+    if isinstance(t, GradientEdge):
+        return t.node, t.output_nr
+    if not isinstance(t, TensorBase):
+        raise TypeError(f"{name} must be a Tensor or a GradientEdge, got {type(t).__name__}")
+    return edge_of(t)
+
+
 def root(output: Any, i: int) -> Edge:
     """The edge a backward pass starts from; says why when there is none."""
-    if isinstance(output, GradientEdge):
-        return output.node, output.output_nr
-    if not isinstance(output, TensorBase):
-        raise TypeError(f"element {i} of tensors must be a Tensor or a GradientEdge, got {type(output).__name__}")
-    edge = edge_of(output)
+    edge = edge_at(output, f"element {i} of tensors")
     if edge is None:
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: nothing it was computed from requires a "
@@ -96,11 +101,7 @@ def run_from(tensors: Any, grad_tensors: Any, retain_graph: Any, create_graph: A
 
 def input_edge(t: Any, i: int) -> Edge:
     """The edge at which the cotangent of `inputs[i]` arrives."""
-    if isinstance(t, GradientEdge):
-        return t.node, t.output_nr
-    if not isinstance(t, TensorBase):
-        raise TypeError(f"inputs[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}")
-    edge = edge_of(t)
+    edge = edge_at(t, f"inputs[{i}]")
     if edge is None:
         raise RuntimeError(
             f"One of the differentiated Tensors does not require grad: inputs[{i}] of shape {list(t._shape)}. Set "

@@ -264,7 +264,7 @@ def group_norm_forward(x: Array, groups: int, *args: Any) -> tuple[Any, ...]:
 
 
 def batch_norm_backward(
-    g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array, training: bool, mask: Any
+    g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array, training: bool, mask: Any, *gate: Any
 ) -> Any:
     per_channel = empty(x.shape[1:2], x.dtype if weight is None else weight.dtype)
     return (

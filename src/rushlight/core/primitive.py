@@ -101,6 +101,8 @@ class Primitive:
     # Element by element, in the inputs' common dtype: the result's shape and dtype are known without asking its array.
     elementwise: ClassVar[bool] = False
     reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
+    # `vjp_gated` computes its vjp and that of a gate right behind its first output in one pass.
+    takes_gate: ClassVar[bool] = False
     # The function of the public surface this operation stands for: what `__torch_function__` receives.
     public: ClassVar[Callable[..., Any] | None] = None
 
@@ -120,6 +122,19 @@ class Primitive:
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         raise RuntimeError(f"derivative for {self.name} is not implemented")
+
+    def gate(self) -> tuple[float, float | None] | None:
+        """(low, high) of an operation whose vjp is the cotangent itself where low < v < high, v being what it saved, and 0 elsewhere.
+
+        Where high is None, only v <= low closes the gate. None for every other operation.
+        """
+        return None
+
+    def vjp_gated(
+        self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...], gate: Any, bounds: tuple[float, float | None]
+    ) -> Any:
+        """`vjp`, where g[0] arrived behind a gate that saved `gate`. It is not recorded."""
+        raise RuntimeError(f"{self.name} takes no gate along")
 
     jvp: ClassVar[Callable[..., Any] | None] = None
 

@@ -193,6 +193,9 @@ class Relu(Activation):
     def backward(self) -> Backward:
         return _ABOVE_ZERO
 
+    def gate(self) -> tuple[float, float | None]:
+        return 0.0, None
+
 
 class Threshold(Activation):
     __slots__ = ("threshold", "value")
@@ -246,6 +249,9 @@ class Hardtanh(Activation):
 
     def backward(self) -> Backward:
         return HardtanhBackward(self.min_val, self.max_val)
+
+    def gate(self) -> tuple[float, float | None]:
+        return self.min_val, self.max_val
 
 
 class Hardsigmoid(Activation):

@@ -122,10 +122,17 @@ class Norm(Primitive):
         raise NotImplementedError(f"{self.name} has no gradient")
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: Needs) -> Any:
+        return self.gradients(saved, g, needs, self.grad(self.wanted(needs)), ())
+
+    def wanted(self, needs: Needs) -> Needs:
+        """Which of the gradients of (x, w, b) are asked for."""
+        return needs[0], self.weighted and needs[1], self.biased and needs[-1]
+
+    def gradients(self, saved: tuple[Any, ...], g: Any, needs: Needs, grad: Primitive, more: tuple[Any, ...]) -> Any:
+        """What the operation `grad` finds, with None for what is not asked for."""
         x, w, mean, rstd = saved
-        mask = (needs[0], self.weighted and needs[1], self.biased and needs[-1])
-        found = iter(apply_multi(self.grad(mask), (g[0], x, mean, rstd) if w is None else (g[0], x, w, mean, rstd)))
-        gx, gw, gb = [next(found) if wanted else None for wanted in mask]
+        found = iter(apply_multi(grad, (g[0], x, mean, rstd, *more) if w is None else (g[0], x, w, mean, rstd, *more)))
+        gx, gw, gb = [next(found) if wanted else None for wanted in self.wanted(needs)]
         return (gx, *([gw] if self.weighted else []), *([gb] if self.biased else []))
 
 
@@ -145,12 +152,19 @@ class NativeBatchNorm(Norm):
     __slots__ = ()
     name = "native_batch_norm"
     outputs = 4
+    takes_gate = True
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.batch_norm_with_variance(*self.parts(arrays), self.eps)
 
     def grad(self, mask: Needs) -> NormGrad:
         return BatchNormGrad(mask, self.weighted, self.eps)
+
+    def vjp_gated(
+        self, saved: tuple[Any, ...], g: Any, needs: Needs, gate: Any, bounds: tuple[float, float | None]
+    ) -> Any:
+        grad = GatedBatchNormGrad(self.wanted(needs), self.weighted, bounds)
+        return self.gradients(saved, g, needs, grad, (gate,))
 
 
 class BatchNormGrad(NormGrad):
@@ -164,6 +178,27 @@ class BatchNormGrad(NormGrad):
 
     def rows(self, shape: Shape) -> tuple[Shape, Shape, Shape]:
         return shape, (1, shape[1], *(1,) * (len(shape) - 2)), (0, *range(2, len(shape)))
+
+
+class GatedBatchNormGrad(Primitive):
+    """`BatchNormGrad` behind a gate (see `Primitive.gate`), the last of the inputs. It is not differentiated."""
+
+    __slots__ = ("mask", "weighted", "bounds")
+    keeps_layout = True
+    name = "native_batch_norm_backward"
+    outputs = 0
+    differentiable = False
+
+    def __init__(self, mask: Needs, weighted: bool, bounds: tuple[float, float | None]) -> None:
+        self.mask = mask
+        self.weighted = weighted
+        self.bounds = bounds
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        w = arrays[2] if self.weighted else None
+        mean, rstd, gate = arrays[-3:]
+        found = k.batch_norm_backward(arrays[0], arrays[1], w, mean, rstd, True, self.mask, gate, *self.bounds)
+        return [each for each, wanted in zip(found, self.mask, strict=True) if wanted]
 
 
 class BatchNormEval(Primitive):
@@ -196,6 +231,11 @@ class BatchNormEval(Primitive):
         across, others = (1, -1, *(1,) * (rank - 2)), (0, *range(2, rank))
         invstd = (var + self.eps).rsqrt()
         gx = gw = gb = None
+        if x is not None and not local.modes.grad:
+            mask = (needs[0], True, self.biased and needs[1 + self.weighted])
+            found = iter(apply_multi(BatchNormEvalGrad(mask), (g, x, w, mean, invstd)))
+            gx, gw, gb = [next(found) if wanted else None for wanted in mask]
+            return (gx, gw, *([gb] if self.biased else []), None, None)
         if needs[0]:
             gx = g * (invstd if w is None else invstd * w).reshape(across).to(g._dtype)
         if self.weighted and needs[1]:
@@ -206,6 +246,23 @@ class BatchNormEval(Primitive):
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return batch_norm, (*self.parts(tensors), tensors[-2], tensors[-1], False, 0.0, self.eps, False), {}
+
+
+class BatchNormEvalGrad(Primitive):
+    """The gradients that `mask` asks for, of (x, w, b), from (g, x, w, mean, invstd), in one pass. It is not differentiated."""
+
+    __slots__ = ("mask",)
+    keeps_layout = True
+    name = "native_batch_norm_backward"
+    outputs = 0
+    differentiable = False
+
+    def __init__(self, mask: Needs) -> None:
+        self.mask = mask
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        found = k.batch_norm_backward(*arrays, False, self.mask)
+        return [each for each, wanted in zip(found, self.mask, strict=True) if wanted]
 
 
 class UpdateRunningStatistics(Primitive):

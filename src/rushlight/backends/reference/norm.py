@@ -144,11 +144,18 @@ def batch_norm_backward(
     invstd: Array,
     training: bool,
     mask: Mask,
+    gate: Array | None = None,
+    low: float = 0.0,
+    high: float | None = None,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Gradients of batch normalisation `(gx, gweight, gbias)`; those that `mask` does not ask for are None.
 
-    `mean` and `invstd` are what the forward pass returned (its batch's in training, else the running ones).
+    `mean` and `invstd` are what the forward pass returned (its batch's in training, else the running ones). With `gate`, which
+    a ReLU or clamp behind it saved, `g` counts where low < gate < high only (without `high` where gate is not <= low).
     """
+    if gate is not None:
+        closed = gate <= low if high is None else ~((gate > low) & (gate < high))
+        g = np.where(closed, g.dtype.type(0), g)
     cotangents, rows = _by_channel(_computed(g)), _by_channel(_computed(x))
     dtype, channels, count = rows.dtype, rows.shape[1], rows.shape[0] * rows.shape[2]
     weight, mean, invstd = _optional(weight), _computed(mean), _computed(invstd)
