@@ -1,8 +1,8 @@
 // Joining and moving whole runs of memory: cat, stack, roll, repeat, flip, tril, triu.
 //
-// Joined arrays that lie alike (row-major, or all channels-last, hidden or the user's) are runs of bytes: in every row of
-// the result one run of each array. Threads share rows, and the parts of long ones. An array that lies otherwise is copied
-// into its part of the result element by element.
+// Joined arrays that lie as the result does (row-major, or channels-last, hidden or the user's) are runs of bytes: in every row
+// of the result one run of each array. Threads share rows, and the parts of long ones. An array that lies otherwise is copied
+// into its part of the result as copy.h copies any strides.
 #include <algorithm>
 #include <vector>
 
@@ -77,24 +77,26 @@ class Operands {
   std::vector<Array> many_;
 };
 
-enum class Layout { RowMajor, ChannelsLast, Mixed };
-
-// How the result lies: row-major when all arrays do, channels-last when all that are not row-major do and agree whose
-// choice that is. Others are left to the reference.
-Layout common_layout(Operands& arrays, bool& hidden) {
+// Whether the result lies channels-last, as torch has it: where all arrays do by the user's choice; or, hidden, where some do by
+// ours and the others are row-major. Else it is row-major.
+bool joins_channels_last(Operands& arrays, bool& hidden) {
   bool users = false, row_major = false;
   hidden = false;
   for (int k = 0; k < arrays.count; k++) {
     const Array& a = arrays[k];
     if (a.row_major_order()) {
-      row_major |= !a.channels_last();
-      continue;
+      row_major = true;
+    } else if (a.channels_last()) {
+      (a.hidden ? hidden : users) = true;
+    } else {
+      hidden = false;
+      return false;
     }
-    if (!a.channels_last()) return Layout::Mixed;
-    (a.hidden ? hidden : users) = true;
   }
-  if (!users && !hidden) return Layout::RowMajor;
-  return users && (hidden || row_major) ? Layout::Mixed : Layout::ChannelsLast;
+  if (!users) return hidden;
+  const bool all = !hidden && !row_major;
+  hidden = false;
+  return all;
 }
 
 // Copies x into the part of `result` that begins at `offset` bytes; the dimension `stacked` of the result is not one of x.
@@ -155,9 +157,7 @@ PyObject* run_cat(PyObject* const* args) {
       if (d != dim && a.shape[d] != first.shape[d]) return decline();
     shape[dim] += a.shape[dim];
   }
-  const Layout layout = common_layout(arrays, hidden);
-  if (layout == Layout::Mixed) return decline();
-  const bool last = layout == Layout::ChannelsLast;
+  const bool last = joins_channels_last(arrays, hidden);
   Owned result(last ? new_channels_last(first.ndim, shape, first.type) : new_array(first.ndim, shape, first.type));
   if (!result || !join(view_of(result.get()), dim, arrays, false, last)) return nullptr;
   return hidden ? hide(result.give()) : result.give();
@@ -172,7 +172,9 @@ PyObject* run_stack(PyObject* const* args) {
   if (dim < 0) dim += first.ndim + 1;
   if (dim < 0 || dim > first.ndim || first.ndim == max_dims) return decline();
   for (int k = 0; k < arrays.count; k++)
-    if (!arrays[k].same_shape(first) || (!arrays[k].row_major_order() && !arrays[k].hidden)) return decline();
+    if (!arrays[k].same_shape(first)) return decline();
+  bool hidden;
+  if (joins_channels_last(arrays, hidden) && !hidden) return decline();
   npy_intp shape[max_dims];
   std::copy_n(first.shape, dim, shape);
   shape[dim] = arrays.count;

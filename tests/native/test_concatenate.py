@@ -67,14 +67,18 @@ def test_joined_layouts(compare):
         compare("stack", [x[:, :15], other], 1, served=None)
     compare("cat", [x[:, ::2], y[:, 1::2], x[:, :15]], 0)
     compare("stack", [x[:, ::2], y[:, 1::2]], 0)
-    compare("cat", [x.transpose(2, 0, 1), y.transpose(2, 0, 1)], 0, served=False)
+    compare("cat", [x.transpose(2, 0, 1), y.transpose(2, 0, 1)], 0)
+    compare("stack", [x.transpose(2, 0, 1), y.transpose(2, 0, 1)], 1)
+    compare("stack", [x.transpose(2, 0, 1), np.ascontiguousarray(y.transpose(2, 0, 1))], 3)
     compare("cat", [np.zeros(0, np.float32), x], 1, served=False)
     last = [channels_last(numbers(3, n, 5, 6)) for n in (4, 9)]
     compare("cat", last, 1)
     compare("cat", [last[0], last[0]], 0)
     compare("cat", [last[0], last[0]], 2)
     compare("cat", [last[0], last[0]], 3)
-    compare("cat", [last[0], numbers(3, 2, 5, 6)], 1, served=False)
+    compare("cat", [last[0], numbers(3, 2, 5, 6)], 1)
+    compare("cat", [numbers(3, 2, 5, 6), last[0]], 1)
+    compare("stack", [last[0], last[0]], 2, served=False)
 
 
 @pytest.mark.parametrize("dim", range(4))

@@ -185,3 +185,22 @@ def test_dtypes(dtype):
         outs = [lib.cat([x, x]), lib.stack([x, x]), x.repeat(2, 1), x.flip(0), x.roll(1, 1), x.tril(), x.diag(), x.repeat_interleave(2)]
         results.append([(str(o.dtype), o.tolist()) for o in outs])
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("joined", [
+    "torch.cat((t, t), 1)", "torch.cat((t, t.contiguous()), 1)", "torch.cat((t.contiguous(), t), 0)", "torch.stack((t, t), 1)",
+    "torch.stack((t, t), 0)", "torch.stack((t, t.contiguous(), t), 2)", "torch.stack((t, t), -1)",
+])  # fmt: skip
+@pytest.mark.parametrize("given", [
+    "torch.rand(5, 4).t()", "torch.rand(2, 3, 4, 5).transpose(1, 2).transpose(1, 3)", "torch.rand(2, 4, 3, 5).transpose(1, 2)",
+    "torch.rand(2, 3, 4, 6)[..., ::2]",
+])  # fmt: skip
+def test_layouts_of_what_is_joined(same_program, given, joined):
+    same_program(f"t = {given}; u = {joined}; (u.shape, u.stride())")
+
+
+@pytest.mark.parametrize("dim", range(4))
+def test_layouts_of_joined_images(same_program, dim):
+    images = "t = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last); "
+    for joined in ("cat((t, t), {})", "cat((t, t.contiguous()), {})", "stack((t, t), {})", "stack((t.contiguous(), t), {})"):
+        same_program(f"{images}u = torch.{joined.format(dim)}; (u.shape, u.stride())")

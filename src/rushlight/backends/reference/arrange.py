@@ -32,7 +32,17 @@ def cat(arrays: Sequence[Array], dim: int) -> Array:
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {first[d]} but got size "
                     f"{a.shape[d]} for tensor number {position} in the list."
                 )
-    return np.concatenate(kept, axis=dim)
+    shape = list(first)
+    shape[dim] = sum(a.shape[dim] for a in kept)
+    joined = np.empty(shape, kept[0].dtype)
+    if all(_is_channels_last(a) for a in kept):  # as in torch; every other result is row-major
+        joined = np.moveaxis(np.empty([shape[0], *shape[2:], shape[1]], kept[0].dtype), -1, 1)
+    return np.concatenate(kept, axis=dim, out=joined)
+
+
+def _is_channels_last(a: Array) -> bool:
+    """Whether the user had `a` laid out so, and not row-major as well."""
+    return a.ndim in (4, 5) and not a.flags.c_contiguous and np.moveaxis(a, 1, -1).flags.c_contiguous
 
 
 def stack(arrays: Sequence[Array], dim: int) -> Array:
@@ -45,7 +55,11 @@ def stack(arrays: Sequence[Array], dim: int) -> Array:
                 f"stack expects each tensor to be equal size, but got {list(arrays[0].shape)} at entry 0 and "
                 f"{list(a.shape)} at entry {position}"
             )
-    return np.stack(arrays, axis=dim)
+    shape = arrays[0].shape
+    dim %= len(shape) + 1
+    if dim < len(shape):
+        return cat(arrays, dim).reshape(*shape[:dim], len(arrays), *shape[dim:])
+    return np.stack([np.ascontiguousarray(a) for a in arrays], axis=dim)
 
 
 def repeat_interleave(x: Array, repeats: int | Array, dim: int | None = None) -> Array:
