@@ -335,11 +335,34 @@ PyObject* rnn_steps_backward(PyObject* const* args) {
   return y.type == Type::F64 ? rnn_backward<double>(walk, gy, gh, y, w, relu) : decline();
 }
 
+// (y, first, batch_sizes, reverse) -> for every row of y the state its step started from
+PyObject* states_before(PyObject* const* args) {
+  Array y, first;
+  Walk walk;
+  if (!y.read(args[0]) || !first.read(args[1]) || !walk.read(args[2], args[3])) return decline();
+  const int64_t width = y.ndim == 2 ? y.shape[1] : 0, bytes = width * y.itemsize();
+  if (!is_matrix(y, y.type, walk.rows, width) || !is_matrix(first, y.type, walk.batch(), width)) return decline();
+  PyObject* made = matrix(walk.rows, width, y.type);
+  if (!made || bytes == 0) return made;
+  char* const to = view_of(made).data;
+  const ReleaseGil released(walk.rows * width / 4);
+  parallel_range(walk.count, std::max<int64_t>(1, (64 << 10) / (bytes * walk.batch())), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      const Step step = walk.step[t], before = walk.before(t);
+      const int64_t known = std::min(step.size, before.size);
+      std::memcpy(to + step.start * bytes, y.data + before.start * bytes, size_t(known * bytes));
+      std::memcpy(to + (step.start + known) * bytes, first.data + known * bytes, size_t((step.size - known) * bytes));
+    }
+  });
+  return made;
+}
+
 const Family family("recurrent", {
                                      {"lstm_steps", "sums h0 c0 w_hh w_hr batch_sizes reverse", lstm_steps},
                                      {"lstm_steps_backward", "gy gh gc gates cells c0 w_hh w_hr batch_sizes reverse", lstm_steps_backward},
                                      {"gru_steps", "given h0 w_hh b_hh batch_sizes reverse", gru_steps},
                                      {"gru_steps_backward", "gy gh gates before w_hh batch_sizes reverse", gru_steps_backward},
+                                     {"states_before", "y first batch_sizes reverse", states_before},
                                      {"rnn_steps", "sums h0 w_hh relu batch_sizes reverse", rnn_steps},
                                      {"rnn_steps_backward", "gy gh y w_hh relu batch_sizes reverse", rnn_steps_backward},
                                  });

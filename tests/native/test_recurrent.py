@@ -85,6 +85,7 @@ def test_agrees_with_the_reference(native, mode, batch, units):
             rng = np.random.default_rng(units)
             name, given = forward(mode, rng, BATCHES[batch], units, dtype, reverse)
             results = check(native, name, given, tolerance)
+            check(native, "states_before", [results[0], given[1], *given[-2:]], 0.0)
             for cotangents in ((1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
                 check(native, *backward(mode, rng, given, results, cotangents), tolerance)
 
