@@ -80,7 +80,7 @@ void in_parallel(int64_t steps, int64_t count, int64_t blocks, int64_t panels, i
     return;
   }
   const int64_t shares = work > serial_work ? std::min<int64_t>(thread_limit(), tiles) : 1;
-  const int64_t share = (tiles + shares - 1) / shares * tile_rows;  // how sequences are shared changes no bit of them
+  const int64_t share = (count + shares - 1) / shares;  // how sequences are shared changes no bit of them
   parallel_range(count, share, [&](int64_t from, int64_t to) {
     for (int64_t t = 0; t < steps; t++) {
       body(t, from, to, 0, blocks);
