@@ -278,7 +278,11 @@ void small_weight(const Geometry& shape, const Maps<const T>& g, const Maps<cons
       for (int64_t k = 0; k < length; k += wide) {
         const int64_t columns = std::min(wide, length - k);
         tap.b = patches + k;
-        for (int64_t r = 0; r < rows; r++) c[r] = gw + (o + r) * length + k;
+        for (int64_t r = 0; r < rows; r++) {
+          c[r] = gw + (o + r) * length + k;
+          // Memory that is written next is on its way before the stores wait for it.
+          for (int64_t j = 0; j < wide; j += int64_t(64 / sizeof(T))) __builtin_prefetch(c[r] + 2 * wide + j, 1, 2);
+        }
         tile_kernel<T>(rows, columns)(1, &tap, count, pitch, c, columns, finish);
       }
     }
