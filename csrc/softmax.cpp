@@ -1,52 +1,21 @@
-// Softmax, log-softmax, log-sum-exp along one dimension, cross entropy and the negative log-likelihood, with their gradients.
+// Softmax, log-softmax and log-sum-exp along one dimension, with their gradients.
 //
-// A dense array, whatever the order of its dimensions, is [outer, n, inner] in memory with respect to one of them. With
-// inner = 1 a row is taken through its passes (maximum, sum of exponentials, result) while it is in cache; else a few
+// Arrays are seen as [outer, n, inner] (softmax.h). With inner = 1 a row is taken through its passes (maximum, sum of exponentials, result) while it is in cache; else a few
 // vectors of neighbouring columns are. So large arrays are read and written once, at the speed of memory. Results lie in
 // memory as their operands do. Sums are kept in double over blocks of 2048 terms.
-#include "iterate.h"
-#include "kernel.h"
-#include "math.h"
-#include "moments.h"
-#include "owned.h"
+#include "softmax.h"
+
 #include "relayout.h"
 
 namespace rushlight {
 namespace {
 
-constexpr int64_t serial_terms = 8 << 10;  // exponentials below which waking another thread does not pay
 constexpr int wide = 4;                    // vectors of columns that are taken through the passes together
 constexpr int64_t tile_elements = 32 << 10;   // of a tile of columns in scratch memory
 constexpr int64_t direct_elements = 4 << 10;  // columns of smaller arrays stay where they are
 
 template <class T>
 constexpr T infinity = std::numeric_limits<T>::infinity();
-
-// ---- a dimension of a dense array ----
-
-struct Along {
-  int64_t outer = 1, n = 1, inner = 1;
-
-  bool read(const Array& x, int64_t dim) {
-    if (x.ndim == 0) return dim == 0 || dim == -1;
-    if (dim < 0 || dim >= x.ndim || !x.dense()) return false;
-    n = x.shape[dim];
-    for (int d = 0; d < x.ndim; d++)
-      if (d != dim) (n != 1 && x.shape[d] != 1 && x.strides[d] < x.strides[dim] ? inner : outer) *= x.shape[d];
-    return true;
-  }
-  int64_t size() const { return outer * n * inner; }
-};
-
-// Runs body(begin, end) over pieces of `count` units of `each` terms.
-template <class Body>
-void share(int64_t count, int64_t each, Body&& body) {
-  if (count * each <= serial_terms) {
-    if (count > 0) body(int64_t(0), count);
-    return;
-  }
-  parallel_range(count, std::max<int64_t>(1, serial_terms / each), body);
-}
 
 // V vectors of neighbouring columns; V = 1 may be less than a whole vector.
 template <class T, int V>
@@ -127,11 +96,6 @@ template <class T>
 double sum_of_exp(const T* x, int64_t n, T top) {
   const Vec<T> tops = splat(top);
   return row_sum<T>(n, [&](int64_t i, int64_t some) { return exp(Vec<T>(load_some(x + i, some, -infinity<T>) - tops)); });
-}
-
-template <class T, class F>
-void each_place(int64_t n, F&& f) {
-  for (int64_t i = 0; i < n; i += lanes<T>) f(i, std::min(lanes<T>, n - i));
 }
 
 template <class T>
@@ -324,8 +288,6 @@ bool make_dense(Array& x, Owned& held) {
   return bool(held);
 }
 
-bool floating(const Array& x) { return x.type == Type::F32 || x.type == Type::F64; }
-
 struct Softmax {
   template <class T>
   static void run(const Along& a, T* y, const T* x) {
@@ -450,221 +412,6 @@ PyObject* logsumexp(PyObject* const* args) {
   return y.give();
 }
 
-// ---- negative log-likelihood ----
-
-enum class Reduce { None, Sum, Mean };
-
-bool read_reduction(PyObject* value, Reduce& found) {
-  if (!value || !PyUnicode_Check(value)) return false;
-  auto is = [&](const char* name) { return PyUnicode_CompareWithASCIIString(value, name) == 0; };
-  found = is("none") ? Reduce::None : is("sum") ? Reduce::Sum : Reduce::Mean;
-  return found != Reduce::Mean || is("mean");
-}
-
-// Targets [N, *inner] of scores [N, C, *inner], and what each counts.
-template <class T>
-struct Targets {
-  const int64_t* index;
-  const T* weight;  // null: every class counts 1
-  int64_t images, classes, inner, ignored;
-
-  int64_t count() const { return images * inner; }
-  // Every target is a class or ignored.
-  bool good() const {
-    bool all = true;
-    for (int64_t i = 0; i < count(); i++) all &= (index[i] == ignored) | (uint64_t(index[i]) < uint64_t(classes));
-    return all;
-  }
-  T counts(int64_t i) const { return index[i] == ignored ? T(0) : weight ? weight[index[i]] : T(1); }
-  // Where the score of target i lies.
-  int64_t place(int64_t i) const { return (i / inner * classes + index[i]) * inner + i % inner; }
-};
-
-// False where the reference should look: other dtypes and layouts, a target out of range.
-template <class T>
-bool read_targets(Targets<T>& t, int ndim, const npy_intp* shape, PyObject* target, PyObject* weight, PyObject* ignored, Array& holder) {
-  if (ndim < 2 || !holder.read(target) || holder.type != Type::I64 || !holder.contiguous() || holder.ndim != ndim - 1) return false;
-  t.images = shape[0];
-  t.classes = shape[1];
-  t.inner = 1;
-  for (int i = 2; i < ndim; i++) t.inner *= shape[i];
-  if (holder.shape[0] != t.images || !std::equal(shape + 2, shape + ndim, holder.shape + 1) || !read_int(ignored, t.ignored)) return false;
-  t.index = holder.as<const int64_t>();
-  t.weight = nullptr;
-  if (given(weight)) {
-    Array w;
-    if (!w.read(weight) || w.type != type_of<T> || w.ndim != 1 || !w.contiguous() || w.shape[0] != t.classes) return false;
-    t.weight = w.as<const T>();
-  }
-  return t.good();
-}
-
-PyObject* number(double value, Type type) {
-  PyObject* array = new_array(0, nullptr, type);
-  if (array) type == Type::F32 ? void(*view_of(array).as<float>() = float(value)) : void(*view_of(array).as<double>() = value);
-  return array;
-}
-
-// (loss, total weight) of log-probabilities at `logp`.
-template <class T>
-bool reduce_loss(const Targets<T>& t, const T* logp, Reduce reduction, const Array& target, Owned& loss, Owned& total) {
-  auto each = [&](int64_t i) {
-    const T counts = t.counts(i);
-    return counts == 0 ? T(0) : -(logp[t.place(i)] * counts);
-  };
-  if (reduction == Reduce::None) {
-    loss = Owned(new_array(target.ndim, target.shape, type_of<T>));
-    total = Owned(number(0, type_of<T>));
-    if (!loss || !total) return false;
-    T* losses = view_of(loss.get()).as<T>();
-    for (int64_t i = 0; i < t.count(); i++) losses[i] = each(i);
-    return true;
-  }
-  double sum = 0, weights = 0;
-  for (int64_t i = 0; i < t.count(); i++) {
-    sum += double(each(i));
-    weights += double(t.counts(i));
-  }
-  loss = Owned(number(reduction == Reduce::Mean ? sum / weights : sum, type_of<T>));
-  total = Owned(number(weights, type_of<T>));
-  return loss && total;
-}
-
-template <class T>
-PyObject* run_nll_loss(const Array& logp, PyObject* const* args, Reduce reduction) {
-  Targets<T> t;
-  Array target;
-  if (!read_targets(t, logp.ndim, logp.shape, args[1], args[2], args[3], target)) return decline();
-  Owned loss, total;
-  if (!reduce_loss(t, logp.as<const T>(), reduction, target, loss, total)) return nullptr;
-  return tuple_of(loss, total);
-}
-
-PyObject* nll_loss(PyObject* const* args) {
-  Array logp;
-  Reduce reduction;
-  if (!logp.read(args[0]) || !floating(logp) || !logp.contiguous() || !read_reduction(args[4], reduction)) return decline();
-  return logp.type == Type::F32 ? run_nll_loss<float>(logp, args, reduction) : run_nll_loss<double>(logp, args, reduction);
-}
-
-// The cotangent of each loss, from that of the reduced one and the total weight.
-template <class T>
-struct LossCotangent {
-  const T* g;
-  T factor;    // what a reduced loss passes to every target
-  bool whole;  // g has a number for every target
-
-  bool read(PyObject* value, PyObject* total, const Array& target, Reduce reduction) {
-    Array cotangent, weights;
-    if (!cotangent.read(value) || cotangent.type != type_of<T> || !weights.read(total) || weights.type != type_of<T> || weights.ndim != 0)
-      return false;
-    whole = reduction == Reduce::None;
-    if (whole ? !cotangent.same_shape(target) || !cotangent.contiguous() : cotangent.ndim != 0) return false;
-    g = cotangent.as<const T>();
-    factor = whole ? T(0) : reduction == Reduce::Mean ? *g / *weights.as<const T>() : *g;
-    return true;
-  }
-  T operator()(int64_t i) const { return whole ? g[i] : factor; }
-};
-
-template <class T>
-PyObject* run_nll_backward(PyObject* const* args, int ndim, const npy_intp* shape, Reduce reduction) {
-  Targets<T> t;
-  LossCotangent<T> cotangent;
-  Array target;
-  if (!read_targets(t, ndim, shape, args[2], args[3], args[4], target) || !cotangent.read(args[0], args[6], target, reduction)) return decline();
-  Owned made(new_array(ndim, shape, type_of<T>));
-  if (!made) return nullptr;
-  T* gx = view_of(made.get()).as<T>();
-  const int64_t image = t.classes * t.inner;
-  const ReleaseGil released(t.images * image);
-  share(t.images, image, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; n++) std::fill_n(gx + n * image, image, T(0));
-  });
-  for (int64_t i = 0; i < t.count(); i++) {
-    const T counts = t.counts(i);
-    if (counts != 0) gx[t.place(i)] = -(counts * cotangent(i));
-  }
-  return made.give();
-}
-
-PyObject* nll_loss_backward(PyObject* const* args) {
-  Array g;
-  int64_t sizes[max_dims];
-  npy_intp shape[max_dims];
-  int ndim;
-  Reduce reduction;
-  if (!g.read(args[0]) || !floating(g) || !read_ints(args[1], sizes, ndim) || !read_reduction(args[5], reduction)) return decline();
-  std::copy(sizes, sizes + ndim, shape);
-  return g.type == Type::F32 ? run_nll_backward<float>(args, ndim, shape, reduction) : run_nll_backward<double>(args, ndim, shape, reduction);
-}
-
-// ---- cross entropy ----
-
-template <class T>
-PyObject* run_cross_entropy(const Array& x, PyObject* const* args, Reduce reduction) {
-  Targets<T> t;
-  Array target;
-  if (!read_targets(t, x.ndim, x.shape, args[1], args[2], args[3], target)) return decline();
-  Owned logp(new_array(x.ndim, x.shape, x.type)), loss, total;
-  if (!logp) return nullptr;
-  T* y = view_of(logp.get()).as<T>();
-  {
-    const ReleaseGil released(4 * x.size());
-    Along a;
-    a.outer = t.images;
-    a.n = t.classes;
-    LogSoftmax::run(a, y, x.as<const T>());
-  }
-  if (!reduce_loss(t, static_cast<const T*>(y), reduction, target, loss, total)) return nullptr;
-  return tuple_of(loss, total, logp);
-}
-
-PyObject* cross_entropy(PyObject* const* args) {
-  Array x;
-  Reduce reduction;
-  if (!x.read(args[0]) || !floating(x) || x.ndim != 2 || x.size() == 0 || !read_reduction(args[4], reduction)) return decline();
-  Owned held;
-  if (!x.contiguous()) {
-    const Array source = x;
-    if (!(held = relaid(source, nullptr, x))) return nullptr;
-  }
-  return x.type == Type::F32 ? run_cross_entropy<float>(x, args, reduction) : run_cross_entropy<double>(x, args, reduction);
-}
-
-template <class T>
-PyObject* run_cross_entropy_backward(const Array& logp, PyObject* const* args, Reduce reduction) {
-  Targets<T> t;
-  LossCotangent<T> cotangent;
-  Array target;
-  if (!read_targets(t, 2, logp.shape, args[2], args[3], args[4], target) || !cotangent.read(args[0], args[6], target, reduction)) return decline();
-  Owned made(new_array(2, logp.shape, type_of<T>));
-  if (!made) return nullptr;
-  T* gx = view_of(made.get()).as<T>();
-  const T* y = logp.as<const T>();
-  const ReleaseGil released(4 * logp.size());
-  share(t.images, t.classes, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++) {
-      const T counts = t.counts(row), share = counts == 0 ? T(0) : counts * cotangent(row);
-      const Vec<T> shares = splat(share);
-      T* own = gx + row * t.classes;
-      const T* source = y + row * t.classes;
-      each_place<T>(t.classes, [&](int64_t i, int64_t some) { store_some(own + i, Vec<T>(exp(load_some(source + i, some)) * shares), some); });
-      if (share != 0) own[t.index[row]] -= share;
-    }
-  });
-  return made.give();
-}
-
-PyObject* cross_entropy_backward(PyObject* const* args) {
-  Array logp;
-  Reduce reduction;
-  if (!logp.read(args[1]) || !floating(logp) || logp.ndim != 2 || !logp.contiguous() || logp.size() == 0) return decline();
-  if (!read_reduction(args[5], reduction)) return decline();
-  return logp.type == Type::F32 ? run_cross_entropy_backward<float>(logp, args, reduction)
-                                : run_cross_entropy_backward<double>(logp, args, reduction);
-}
-
 const Family family("softmax",
                     {
                         {"softmax", "x dim", forward_entry<Softmax>},
@@ -672,11 +419,16 @@ const Family family("softmax",
                         {"log_softmax", "x dim", forward_entry<LogSoftmax>},
                         {"log_softmax_backward", "g y dim", backward_entry<LogSoftmaxBackward>},
                         {"logsumexp", "x dims keepdim", logsumexp},
-                        {"nll_loss", "logp target weight ignore_index reduction", nll_loss},
-                        {"nll_loss_backward", "g input_shape target weight ignore_index reduction total_weight", nll_loss_backward},
-                        {"cross_entropy", "x target weight ignore_index reduction", cross_entropy},
-                        {"cross_entropy_backward", "g logp target weight ignore_index reduction total_weight", cross_entropy_backward},
                     });
 
 }  // namespace
+
+template <class T>
+void log_softmax(const Along& along, T* y, const T* x) {
+  LogSoftmax::run(along, y, x);
+}
+
+template void log_softmax(const Along&, float*, const float*);
+template void log_softmax(const Along&, double*, const double*);
+
 }  // namespace rushlight

@@ -200,3 +200,20 @@ leave(30 * MIB)
 large = rl.ones(33 * MIB)  # of another class of sizes
 assert rl.cpu.memory_stats()["idle_bytes"] == 0 and large.sum().item() == 33 * MIB
 """)
+
+
+@linux
+def test_no_memory_in_the_midst_of_threads():
+    """The threads of a product find none for what they pack: an error here, and the next product is whole."""
+    run("""
+rl.set_num_threads(2)
+a, b, large = rl.randn(400, 600), rl.randn(1000, 600), rl.ones(400, 1000)
+assert (large + 1).sum().item() == 800_000  # the team is there, and memory for the result
+leave(MIB // 4)
+text = refused(lambda: a @ b.t())
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert text, "the reason stands in the error"
+exact = a.double().numpy() @ b.double().numpy().T
+for _ in range(3):
+    np.testing.assert_allclose((a @ b.t()).numpy(), exact, rtol=1e-4, atol=1e-3)
+""")

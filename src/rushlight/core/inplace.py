@@ -190,8 +190,8 @@ def check_writable(target: TensorBase, operation: str, record: bool, exclusive: 
     if (
         exclusive
         and array is not None
-        and array.size
         and 0 in array.strides
+        and array.size
         and target._device.type != "meta"
         and any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape, strict=True))
     ):
@@ -378,12 +378,25 @@ def bare_node(op: Primitive, edges: tuple[Edge | None, ...], meta: Meta) -> Node
     return node
 
 
+class _Last:
+    """The code outside this package that wrote last: most often the same writes again."""
+
+    __slots__ = ("code",)
+
+    def __init__(self) -> None:
+        self.code: CodeType | None = None
+
+
+_last: Final = _Last()
+
+
 def caller() -> tuple[CodeType, int] | None:
     """The code of the nearest frame outside this package, and where it stands there. Compiled functions have no frame."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
+        if code is _last.code or not code.co_filename.startswith(_PACKAGE):
+            _last.code = code
             return code, frame.f_lasti  # to find the line takes longer than most writes, and few are ever asked for it
         frame = frame.f_back
     return None
