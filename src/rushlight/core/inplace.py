@@ -55,7 +55,7 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
                 return found
         wanted = wanted or t.requires_grad
     record = recording and wanted
-    check_writable(target, op.name + "_", record, op.reads_target)
+    check_writable(target, op.name, record, op.reads_target, "_")
     where = common_device(op, tensors)
     if where is not target._device:
         raise RuntimeError(
@@ -67,7 +67,9 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
     if record and kind.differentiable and target._dtype.category >= FLOATING:
         started = _start_node(op, k, tensors)  # before the arrays are looked up: it may relay a hidden layout
     memory: Any = target._array if target._array is not None else writable_array(op, target, k)
-    arrays: list[Any] = [memory, *[t._array if t._array is not None else input_array(op, t) for t in others]]
+    arrays: list[Any] = [memory]
+    for t in others:
+        arrays.append(t._array if t._array is not None else input_array(op, t))
     if kind.promotion:
         arrays = promoted(op, k, tensors, arrays)
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
@@ -98,7 +100,7 @@ def apply_view_inplace(op: Primitive, target: TensorBase) -> Any:
         if handled:
             return found
     record = local.modes.grad and not local.modes.inference and target.requires_grad
-    check_writable(target, op.name + "_", record, exclusive=False)
+    check_writable(target, op.name, record, False, "_")
     before: TensorBase = target.with_history(target.grad_fn, target._output_nr)
     before._view = target._view
     after: TensorBase = compute_view(op, before)
@@ -162,28 +164,28 @@ def apply_update(op: Primitive, tensors: tuple[TensorBase, ...], written: int) -
             listener(op, tensors, None)
 
 
-def check_writable(target: TensorBase, operation: str, record: bool, exclusive: bool = True) -> None:
-    """The errors torch raises before an in-place write.
+def check_writable(target: TensorBase, operation: str, record: bool, exclusive: bool = True, suffix: str = "") -> None:
+    """The errors torch raises before an in-place write; they begin with `operation` and `suffix`.
 
     record: it will be part of the history. exclusive: elements must not share memory (one value everywhere may be written).
     """
     view = target._view
     if view is not None and view.base is None and not local.modes.inference:
         raise RuntimeError(
-            f"{operation}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
+            f"{operation}{suffix}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone "
             "to get a normal tensor before doing the in-place update."
         )
     if record and view is not None and view.base is not None:
         if view.made_in != "grad":
-            raise RuntimeError(f"{operation}: {view_message(target, 'is being')}")
+            raise RuntimeError(f"{operation}{suffix}: {view_message(target, 'is being')}")
         if target.requires_grad and view.base.grad_fn is None:
             raise RuntimeError(
-                f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap "
+                f"{operation}{suffix}: a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap "
                 "the change in `with torch.no_grad():`, or clone() the leaf first."
             )
     elif record and target._requires_grad and target._grad_fn is None:
         raise RuntimeError(
-            f"{operation}: a leaf Variable that requires grad is being used in an in-place operation. Wrap the "
+            f"{operation}{suffix}: a leaf Variable that requires grad is being used in an in-place operation. Wrap the "
             "change in `with torch.no_grad():`, or write it out of place: y = x + ..."
         )
     array = target._array
@@ -196,7 +198,7 @@ def check_writable(target: TensorBase, operation: str, record: bool, exclusive: 
         and any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape, strict=True))
     ):
         raise RuntimeError(
-            f"{operation}: unsupported operation: more than one element of the written-to tensor refers to a single "
+            f"{operation}{suffix}: unsupported operation: more than one element of the written-to tensor refers to a single "
             "memory location. Please clone() the tensor before performing the operation."
         )
 

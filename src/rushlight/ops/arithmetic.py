@@ -161,8 +161,9 @@ _MOD, _MOD_NUMBER = BinaryOperator(REMAINDER), BinaryOperator(REMAINDER_NUMBER)
 
 
 def _inplace(op: Binary, self: Any, other: Any) -> Any:
-    _, b = tensors_of(op.name + "_", self, other)
-    check_broadcast(self, b)
+    b = other if isinstance(other, TensorBase) else tensors_of(f"{op.name}_", self, other)[1]
+    if b._shape != self._shape:
+        check_broadcast(self, b)
     return apply_inplace(op, self, (b,))
 
 

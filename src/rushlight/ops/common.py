@@ -302,10 +302,13 @@ class InplaceOperator(Operator):
         self.op = op
 
     def run(self, a: TensorBase, other: Any) -> Any:
-        b = operand(other, a)
-        if b is NotImplemented:
-            return NotImplemented
-        check_broadcast(a, b)
+        if not isinstance(other, TensorBase):
+            other = operand(other, a)
+            if other is NotImplemented:
+                return NotImplemented
+        b: TensorBase = other
+        if a._shape != b._shape:
+            check_broadcast(a, b)
         return apply_inplace(self.op, a, (b,))
 
 
