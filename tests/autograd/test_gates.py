@@ -88,11 +88,11 @@ def test_a_result_that_is_used_twice_gets_both_cotangents():
 
     def twice(x):
         h = net[1](net[0](x))
-        return net[2](h) + 0.5 * h
+        return net[2](h) * h
 
     def apart(x):
         h = net[1](net[0](x))
-        return rushlight.where(h > 0, h, rushlight.zeros_like(h)) + 0.5 * h
+        return rushlight.where(h > 0, h, rushlight.zeros_like(h)) * h
 
     for a, b in zip(gradients(net, x, twice), gradients(net, x, apart), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
@@ -119,6 +119,36 @@ def test_other_ways_of_going_backward(gate):
     kept = given.grad.clone()
     loss.backward()
     np.testing.assert_allclose(given.grad.numpy(), 2 * kept.numpy(), rtol=1e-12)
+
+
+def test_recorded_backward_keeps_both_nodes():
+    net, x = network(nn.ReLU(), rushlight.float64), rushlight.randn(4, 3, 7, 7, dtype=rushlight.float64)
+    once = gradients(net, x)
+    net.zero_grad()
+    x = x.clone().requires_grad_()
+    out = net(x)
+    with pytest.warns(UserWarning, match="create_graph=True"):
+        (out * out).sum().backward(create_graph=True)
+    assert x.grad.grad_fn is not None
+    for p, wanted in zip(net.parameters(), once[1:], strict=True):
+        np.testing.assert_allclose(p.grad.detach().numpy(), wanted, rtol=1e-12)
+        assert p.grad.requires_grad
+
+
+def test_the_gradient_in_between_can_be_asked_for():
+    net, x = network(nn.ReLU()), rushlight.randn(4, 3, 7, 7)
+    h = net[1](net[0](x))
+    out = net[2](h)
+    (found,) = rushlight.autograd.grad((out * out).sum(), h)
+    np.testing.assert_array_equal(found.numpy(), np.where(h.detach().numpy() > 0, 2 * out.detach().numpy(), 0))
+
+
+def test_both_nodes_are_freed():
+    net, x = network(nn.ReLU()), rushlight.randn(4, 3, 7, 7)
+    h = net[1](net[0](x))
+    net[2](h).sum().backward()
+    with pytest.raises(RuntimeError, match="NativeBatchNormBackward0 has already been differentiated"):
+        h.sum().backward()
 
 
 def test_a_gate_that_was_overwritten_is_an_error():

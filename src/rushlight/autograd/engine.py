@@ -182,9 +182,9 @@ class Walk:
         if op is None or gate_op is None or not op.takes_gate or node.extras is not None or target.extras is not None:
             return False
         bounds = gate_op.gate()
-        if bounds is None or nr != 0 or before.waiting != 1 or task.grads[0] is None:
+        if bounds is None or nr != 0 or task.grads[0] is None:
             return False
-        for g in before.grads:
+        for g in before.grads:  # nobody else is due who could still send something
             if g is not None:
                 return False
         gate = unpack_node(node)[0]

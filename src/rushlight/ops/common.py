@@ -100,6 +100,18 @@ def operand(value: Any, like: TensorBase) -> Any:
     return NotImplemented
 
 
+def fitting(a: TensorBase, other: Any) -> Any:
+    """`other` as a tensor that broadcasts with `a`; NotImplemented for what can't be an operand."""
+    if not isinstance(other, TensorBase):
+        other = operand(other, a)
+        if other is NotImplemented:
+            return NotImplemented
+    b: TensorBase = other
+    if a._shape != b._shape:
+        check_broadcast(a, b)
+    return b
+
+
 def tensors_of(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
     """Both arguments of a binary function as tensors; at least one must be a tensor already."""
     if isinstance(input, TensorBase):
@@ -267,14 +279,8 @@ class BinaryOperator(Operator):
         self.op = op
 
     def run(self, a: TensorBase, other: Any) -> Any:
-        if not isinstance(other, TensorBase):
-            other = operand(other, a)
-            if other is NotImplemented:
-                return NotImplemented
-        b: TensorBase = other
-        if a._shape != b._shape:
-            check_broadcast(a, b)
-        return apply2(self.op, a, b)
+        b = fitting(a, other)
+        return NotImplemented if b is NotImplemented else apply2(self.op, a, b)
 
 
 class ReflectedOperator(Operator):
@@ -302,14 +308,8 @@ class InplaceOperator(Operator):
         self.op = op
 
     def run(self, a: TensorBase, other: Any) -> Any:
-        if not isinstance(other, TensorBase):
-            other = operand(other, a)
-            if other is NotImplemented:
-                return NotImplemented
-        b: TensorBase = other
-        if a._shape != b._shape:
-            check_broadcast(a, b)
-        return apply_inplace(self.op, a, (b,))
+        b = fitting(a, other)
+        return NotImplemented if b is NotImplemented else apply_inplace(self.op, a, (b,))
 
 
 def inplace_unary(op: Primitive) -> Callable[[Any], Any]:
