@@ -343,7 +343,7 @@ PyObject* states_before(PyObject* const* args) {
   const int64_t width = y.ndim == 2 ? y.shape[1] : 0, bytes = width * y.itemsize();
   if (!is_matrix(y, y.type, walk.rows, width) || !is_matrix(first, y.type, walk.batch(), width)) return decline();
   PyObject* made = matrix(walk.rows, width, y.type);
-  if (!made || bytes == 0) return made;
+  if (!made || bytes * walk.rows == 0) return made;
   char* const to = view_of(made).data;
   const ReleaseGil released(walk.rows * width / 4);
   parallel_range(walk.count, std::max<int64_t>(1, (64 << 10) / (bytes * walk.batch())), [&](int64_t begin, int64_t end) {

@@ -101,10 +101,8 @@ class Primitive:
     # Element by element, in the inputs' common dtype: the result's shape and dtype are known without asking its array.
     elementwise: ClassVar[bool] = False
     reads_target: ClassVar[bool] = True  # False: in place it writes one value everywhere, so elements may share memory
-    # `vjp_gated` computes its vjp and that of a gate right behind its first output in one pass.
-    takes_gate: ClassVar[bool] = False
-    # The function of the public surface this operation stands for: what `__torch_function__` receives.
-    public: ClassVar[Callable[..., Any] | None] = None
+    takes_gate: ClassVar[bool] = False  # `vjp_gated` takes a gate right behind the first output along
+    public: ClassVar[Callable[..., Any] | None] = None  # the public function it stands for: what `__torch_function__` receives
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -124,15 +122,10 @@ class Primitive:
         raise RuntimeError(f"derivative for {self.name} is not implemented")
 
     def gate(self) -> tuple[float, float | None] | None:
-        """(low, high) of an operation whose vjp is the cotangent itself where low < v < high, v being what it saved, and 0 elsewhere.
-
-        Where high is None, only v <= low closes the gate. None for every other operation.
-        """
+        """(low, high) where vjp is g for low < v < high (high None: unless v <= low), v being what was saved, and 0 elsewhere."""
         return None
 
-    def vjp_gated(
-        self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...], gate: Any, bounds: tuple[float, float | None]
-    ) -> Any:
+    def vjp_gated(self, saved: Any, g: Any, needs: Any, gate: Any, bounds: Any) -> Any:
         """`vjp`, where g[0] arrived behind a gate that saved `gate`. It is not recorded."""
         raise RuntimeError(f"{self.name} takes no gate along")
 
@@ -147,9 +140,7 @@ class Primitive:
                 found[slot] = getattr(self, slot)
         return found
 
-    def public_call(
-        self, tensors: tuple[Any, ...]
-    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
+    def public_call(self, tensors: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None:
         """The public function with the arguments that repeat this call, or None for an internal operation."""
         function = type(self).public
         return None if function is None else (function, tensors, self.parameters())
@@ -208,9 +199,7 @@ def apply2(op: Primitive, a: TensorBase, b: TensorBase) -> Any:
         x = input_array(op, a)
     if y is None:
         y = input_array(op, b)
-    where = a._device
-    if where is not b._device:
-        where = common_device(op, (a, b))
+    where = a._device if a._device is b._device else common_device(op, (a, b))
     k = where.kernels or kernels_for(where)
     kind: Kind = op.kind
     if kind.promotion and (a._dtype is not b._dtype or kind.promotion == COMMON_FLOAT):

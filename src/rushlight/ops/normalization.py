@@ -160,11 +160,8 @@ class NativeBatchNorm(Norm):
     def grad(self, mask: Needs) -> NormGrad:
         return BatchNormGrad(mask, self.weighted, self.eps)
 
-    def vjp_gated(
-        self, saved: tuple[Any, ...], g: Any, needs: Needs, gate: Any, bounds: tuple[float, float | None]
-    ) -> Any:
-        grad = GatedBatchNormGrad(self.wanted(needs), self.weighted, bounds)
-        return self.gradients(saved, g, needs, grad, (gate,))
+    def vjp_gated(self, saved: Any, g: Any, needs: Any, gate: Any, bounds: Any) -> Any:
+        return self.gradients(saved, g, needs, GatedBatchNormGrad(self.wanted(needs), self.weighted, bounds), (gate,))
 
 
 class BatchNormGrad(NormGrad):
@@ -190,9 +187,7 @@ class GatedBatchNormGrad(Primitive):
     differentiable = False
 
     def __init__(self, mask: Needs, weighted: bool, bounds: tuple[float, float | None]) -> None:
-        self.mask = mask
-        self.weighted = weighted
-        self.bounds = bounds
+        self.mask, self.weighted, self.bounds = mask, weighted, bounds
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         w = arrays[2] if self.weighted else None
@@ -231,11 +226,6 @@ class BatchNormEval(Primitive):
         across, others = (1, -1, *(1,) * (rank - 2)), (0, *range(2, rank))
         invstd = (var + self.eps).rsqrt()
         gx = gw = gb = None
-        if x is not None and not local.modes.grad:
-            mask = (needs[0], True, self.biased and needs[1 + self.weighted])
-            found = iter(apply_multi(BatchNormEvalGrad(mask), (g, x, w, mean, invstd)))
-            gx, gw, gb = [next(found) if wanted else None for wanted in mask]
-            return (gx, gw, *([gb] if self.biased else []), None, None)
         if needs[0]:
             gx = g * (invstd if w is None else invstd * w).reshape(across).to(g._dtype)
         if self.weighted and needs[1]:
@@ -246,23 +236,6 @@ class BatchNormEval(Primitive):
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         return batch_norm, (*self.parts(tensors), tensors[-2], tensors[-1], False, 0.0, self.eps, False), {}
-
-
-class BatchNormEvalGrad(Primitive):
-    """The gradients that `mask` asks for, of (x, w, b), from (g, x, w, mean, invstd), in one pass. It is not differentiated."""
-
-    __slots__ = ("mask",)
-    keeps_layout = True
-    name = "native_batch_norm_backward"
-    outputs = 0
-    differentiable = False
-
-    def __init__(self, mask: Needs) -> None:
-        self.mask = mask
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        found = k.batch_norm_backward(*arrays, False, self.mask)
-        return [each for each, wanted in zip(found, self.mask, strict=True) if wanted]
 
 
 class UpdateRunningStatistics(Primitive):
@@ -326,9 +299,7 @@ def batch_norm(
         raise not_implemented("batch_norm", input._dtype)
     _check_statistics(input, channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     weighted, biased = weight is not None, bias is not None
-    parameters = (
-        (input, weight, bias) if weighted and biased else (input, *[p for p in (weight, bias) if p is not None])
-    )
+    parameters = (input, weight, bias) if weighted and biased else (input, *[p for p in (weight, bias) if p is not None])
     if not training:
         if running_mean is None or running_var is None:
             missing = "running_mean" if running_mean is None else "running_var"
