@@ -60,6 +60,10 @@ def test_types(compare, dtype):
         compare("constant_pad_backward", x, (1, 2, 0, 3))
 
 
+def test_stacked_numbers(compare):
+    compare("stack", [numbers(), numbers(seed=1)], 0)
+
+
 def test_joined_layouts(compare):
     x, y = numbers(20, 30, 40), numbers(20, 30, 40, seed=1)
     for other in (y[:, ::2], y[:, :, ::-1][:, ::2], y[:, 3:18], np.broadcast_to(y[:, :1], (20, 15, 40))):

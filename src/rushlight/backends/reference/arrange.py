@@ -59,7 +59,7 @@ def stack(arrays: Sequence[Array], dim: int) -> Array:
     dim %= len(shape) + 1
     if dim < len(shape):
         return cat(arrays, dim).reshape(*shape[:dim], len(arrays), *shape[dim:])
-    return np.stack([np.ascontiguousarray(a) for a in arrays], axis=dim)
+    return np.stack(arrays, axis=dim, out=np.empty((*shape, len(arrays)), arrays[0].dtype))
 
 
 def repeat_interleave(x: Array, repeats: int | Array, dim: int | None = None) -> Array:
