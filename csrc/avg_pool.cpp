@@ -1,5 +1,6 @@
 // Average pooling over windows and its gradient (see pooling.h); 2x2 and 3x3 stride 2 at 10 to 15 GB/s on two cores.
 #include "pooling.h"
+#include "square.h"
 
 namespace rushlight {
 namespace {
@@ -198,7 +199,7 @@ void spread_row(const Windows& w, const T* shares, T* to) {
       Vec<T> evens{}, odds{};
       for (int64_t t = 0; even + 2 * t < w.kernel; t++) evens += load(at_even + c / 2 - t);
       for (int64_t t = 0; odd + 2 * t < w.kernel; t++) odds += load(at_odd + c / 2 - t);
-      const Vec<T> low = interleave_low(evens, odds, lane), high = interleave_high(evens, odds, lane);
+      const Vec<T> low = zip_low(evens, odds, lane), high = zip_high(evens, odds, lane);
       const int64_t left = w.size - c;
       left >= L ? store(to + c, low) : store_part(to + c, low, left);
       if (left >= 2 * L)

@@ -1,6 +1,6 @@
 // Products of matrices (see gemm.h). Three ways, by shape:
 //
-//   blocked   B is packed in blocks of 1 MiB that stay in the L2 cache; register tiles run over the rows of A.
+//   blocked   B is packed in blocks of up to 1 MiB that stay in the L2 cache; register tiles run over the rows of A.
 //   streamed  few rows of A: B is read once from where it lies, in chunks of few rows so that memory is read in order.
 //   dots      B (or A, when C is thin) has unit stride along k, like the weights of a linear layer: scalar products of
 //             rows, vectors along k, nothing is packed.
@@ -126,8 +126,6 @@ struct PanelRow {
       for (int64_t r = 0; r < rows; r++) {
         tap.a[r] = gathered ? gathered + r : g.a + (i + r) * g.a_row + k0 * g.a_column;
         c[r] = g.c + (i + r) * g.c_row + j;
-        // The rows of C are far apart, and a tile is long enough for them to arrive.
-        for (int64_t v = 0; v < columns; v += int64_t(64 / sizeof(T))) __builtin_prefetch(c[r] + v, 1);
       }
       fetch(i + rows, p);
       Finish<T> own = finish;

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "square.h"
+
 namespace rushlight {
 namespace {
 
@@ -101,36 +103,13 @@ constexpr TileTable<T> make_table(std::integer_sequence<int, R...>) {
   return table;
 }
 
-// Lanes of a and b in turn: the first halves, the second halves.
-template <class V, int... I>
-V zip_low(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int L = sizeof...(I);
-  return __builtin_shufflevector(a, b, (I % 2 ? L + I / 2 : I / 2)...);
-}
-template <class V, int... I>
-V zip_high(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int L = sizeof...(I);
-  return __builtin_shufflevector(a, b, (I % 2 ? L + L / 2 + I / 2 : L / 2 + I / 2)...);
-}
-
-// A square of L x L elements: zipping row i with row i + L/2, log2(L) times, transposes it.
 template <class T>
 void transpose_square(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
   constexpr int L = int(lanes<T>);
-  constexpr auto index = std::make_integer_sequence<int, L>();
-  Vec<T> rows[L], zipped[L];
+  Vec<T> rows[L];
 #pragma GCC unroll 16
   for (int i = 0; i < L; i++) rows[i] = load(from + i * from_stride);
-#pragma GCC unroll 4
-  for (int step = 1; step < L; step *= 2) {
-#pragma GCC unroll 16
-    for (int i = 0; i < L / 2; i++) {
-      zipped[2 * i] = zip_low(rows[i], rows[i + L / 2], index);
-      zipped[2 * i + 1] = zip_high(rows[i], rows[i + L / 2], index);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < L; i++) rows[i] = zipped[i];
-  }
+  transpose_registers<T>(rows);
 #pragma GCC unroll 16
   for (int i = 0; i < L; i++) store(to + i * to_stride, rows[i]);
 }

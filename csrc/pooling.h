@@ -143,17 +143,6 @@ template <class V, int... I>
 V odds(V a, V b, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(a, b, (2 * I + 1)...);
 }
-template <class V, int... I>
-V interleave_low(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I);
-  return __builtin_shufflevector(a, b, (I % 2 ? n + I / 2 : I / 2)...);
-}
-template <class V, int... I>
-V interleave_high(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I);
-  return __builtin_shufflevector(a, b, (I % 2 ? n + n / 2 + I / 2 : n / 2 + I / 2)...);
-}
-
 // Calls visit(t, values) for the taps of the windows that begin at p[0], p[stride], p[2 * stride] ...
 template <int stride, class T, class Visit>
 inline void each_tap(const T* p, int64_t kernel, int64_t dilation, Visit&& visit) {

@@ -189,7 +189,6 @@ class Walk:
                 return False
         gate = unpack_node(node)[0]
         self.current = target
-        before.waiting = 0
         before.grads[0] = task.grads[0]
         found = op.vjp_gated(unpack_node(target), tuple(before.grads), target.needs, gate, bounds)
         found = fit_all(target, found)

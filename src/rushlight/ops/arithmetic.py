@@ -45,7 +45,7 @@ from rushlight.ops.common import (
     Number,
     ReflectedOperator,
     binary,
-    check_broadcast,
+    fitting,
     methods,
     serve,
     tensors_of,
@@ -161,9 +161,9 @@ _MOD, _MOD_NUMBER = BinaryOperator(REMAINDER), BinaryOperator(REMAINDER_NUMBER)
 
 
 def _inplace(op: Binary, self: Any, other: Any) -> Any:
-    b = other if isinstance(other, TensorBase) else tensors_of(f"{op.name}_", self, other)[1]
-    if b._shape != self._shape:
-        check_broadcast(self, b)
+    b = fitting(self, other)
+    if b is NotImplemented:
+        tensors_of(f"{op.name}_", self, other)  # says why
     return apply_inplace(op, self, (b,))
 
 

@@ -122,17 +122,17 @@ class Norm(Primitive):
         raise NotImplementedError(f"{self.name} has no gradient")
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: Needs) -> Any:
-        return self.gradients(saved, g, needs, self.grad(self.wanted(needs)), ())
+        return self.gradients(saved, g, self.grad(self.wanted(needs)))
 
     def wanted(self, needs: Needs) -> Needs:
         """Which of the gradients of (x, w, b) are asked for."""
         return needs[0], self.weighted and needs[1], self.biased and needs[-1]
 
-    def gradients(self, saved: tuple[Any, ...], g: Any, needs: Needs, grad: Primitive, more: tuple[Any, ...]) -> Any:
-        """What the operation `grad` finds, with None for what is not asked for."""
+    def gradients(self, saved: tuple[Any, ...], g: Any, grad: Any, *more: Any) -> Any:
+        """What the operation `grad` finds, with None for what its mask does not ask for."""
         x, w, mean, rstd = saved
         found = iter(apply_multi(grad, (g[0], x, mean, rstd, *more) if w is None else (g[0], x, w, mean, rstd, *more)))
-        gx, gw, gb = [next(found) if wanted else None for wanted in self.wanted(needs)]
+        gx, gw, gb = [next(found) if wanted else None for wanted in grad.mask]
         return (gx, *([gw] if self.weighted else []), *([gb] if self.biased else []))
 
 
@@ -161,7 +161,7 @@ class NativeBatchNorm(Norm):
         return BatchNormGrad(mask, self.weighted, self.eps)
 
     def vjp_gated(self, saved: Any, g: Any, needs: Any, gate: Any, bounds: Any) -> Any:
-        return self.gradients(saved, g, needs, GatedBatchNormGrad(self.wanted(needs), self.weighted, bounds), (gate,))
+        return self.gradients(saved, g, GatedBatchNormGrad(self.wanted(needs), self.weighted, bounds), gate)
 
 
 class BatchNormGrad(NormGrad):
