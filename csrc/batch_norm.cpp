@@ -87,10 +87,17 @@ struct Affine {
   }
 };
 
-// gx = (g - level - (x - mean) * slope) * scale along a run of one channel.
+// gx = (g - level - (x - mean) * slope) * scale along a run of one channel; g * scale where the statistics were given.
 template <class T, class G>
-void gradient_run(T* gx, G g, const T* x, int64_t count, T mean, T scale, T level, T slope) {
+void gradient_run(T* gx, G g, const T* x, int64_t count, bool training, T mean, T scale, T level, T slope) {
   constexpr int64_t L = lanes<T>;
+  if (!training) {
+    for (int64_t i = 0; i < count; i += L) {
+      const int64_t some = std::min(L, count - i);
+      store_some(gx + i, Vec<T>(g(i, some) * splat(scale)), some);
+    }
+    return;
+  }
   const Vec<T> means = splat(mean), scales = splat(scale), levels = splat(level), slopes = splat(slope);
   for (int64_t i = 0; i < count; i += L) {
     const int64_t some = std::min(L, count - i);
@@ -100,12 +107,16 @@ void gradient_run(T* gx, G g, const T* x, int64_t count, T mean, T scale, T leve
 }
 
 template <class T, class G>
-void gradient_rows(T* gx, G g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, const T* scale,
+void gradient_rows(T* gx, G g, const T* x, int64_t stride, int64_t rows, int64_t columns, bool training, const T* mean, const T* scale,
                    const T* level, const T* slope) {
   constexpr int64_t L = lanes<T>;
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j += L) {
       const int64_t some = std::min(L, columns - j), at = i * stride + j;
+      if (!training) {
+        store_some(gx + at, Vec<T>(g(at, some) * load_some(scale + j, some)), some);
+        continue;
+      }
       const Vec<T> d = load_some(x + at, some) - load_some(mean + j, some);
       const Vec<T> rest = g(at, some) - load_some(level + j, some) - d * load_some(slope + j, some);
       store_some(gx + at, Vec<T>(rest * load_some(scale + j, some)), some);
@@ -246,7 +257,7 @@ void backward_by_plane(const Activations& a, G g, const T* x, T* gx, const Gradi
     p.finish(c, 1, &total, &product, double(a.count()));
     for (int64_t n = 0; gx && n < a.images; n++) {
       const int64_t at = (n * a.channels + c) * a.length;
-      gradient_run(gx + at, g.from(at), x + at, a.length, p.mean[c], p.scale[c], p.level[c], p.slope[c]);
+      gradient_run(gx + at, g.from(at), x + at, a.length, p.training, p.mean[c], p.scale[c], p.level[c], p.slope[c]);
     }
   };
   parallel_range(a.channels, std::max<int64_t>(1, serial_elements / a.count()), [&](int64_t begin, int64_t end) {
@@ -270,7 +281,7 @@ void backward_by_column(const Activations& a, G g, const T* x, T* gx, const Grad
     spread(scale, p.scale + begin, channels, a.length);
     spread(level, p.level + begin, channels, a.length);
     spread(slope, p.slope + begin, channels, a.length);
-    gradient_rows(gx + at, g.from(at), x + at, a.columns(), a.rows(), width, mean, scale, level, slope);
+    gradient_rows(gx + at, g.from(at), x + at, a.columns(), a.rows(), width, p.training, mean, scale, level, slope);
   });
 }
 
@@ -289,7 +300,7 @@ void backward_by_row(const Activations& a, G g, const T* x, T* gx, const Gradien
   if (!gx) return;
   over_rows(a, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * columns;
-    gradient_rows(gx + at, g.from(at), x + at, columns, end - begin, columns, p.mean, p.scale, p.level, p.slope);
+    gradient_rows(gx + at, g.from(at), x + at, columns, end - begin, columns, p.training, p.mean, p.scale, p.level, p.slope);
   });
 }
 

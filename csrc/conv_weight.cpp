@@ -2,8 +2,8 @@
 //
 // For one tap it is a sum of outer products over the positions of the output: the input's pixel under the tap times the
 // cotangent. A tile of 6 input channels by 64 outputs stays in registers while a list of such pairs is walked; pairs whose
-// tap lies in the padding are not listed. A task takes a panel of outputs and a range of positions and keeps its own sums
-// [taps * channels][64]; the sums of the ranges are added in order while they are transposed to the weight's layout. The
+// tap lies in the padding are not listed. A task takes a panel of outputs and a range of positions (one small image: and some of
+// the taps); the sums of each range [taps * channels][64] are added in order while they are transposed to the weight's layout. The
 // ranges follow from shapes alone, so that the result does not depend on the number of threads.
 #include <algorithm>
 #include <utility>
@@ -21,6 +21,8 @@ constexpr int64_t block_positions = 256;
 constexpr int64_t most_sums = 1 << 19;
 // A range has at least this many blocks: its sums are written and read once.
 constexpr int64_t least_blocks = 4;
+// Where panels and ranges make fewer tasks the taps are shared out, too.
+constexpr int64_t least_tasks = 4;
 
 template <class T>
 struct Job {
@@ -28,7 +30,8 @@ struct Job {
   Maps<const T> g, x;
   int64_t panels, ranges, positions;  // positions of all images
   T* sums;
-  int64_t piece;  // elements of the sums of one task
+  int64_t piece;       // elements of the sums of a panel and range
+  int64_t tap_shares;  // tasks that share one
   bool turned;    // few outputs: vectors run along the input's channels, sums are [taps * outputs][64]
 
   void run(int64_t task) const;
@@ -66,15 +69,16 @@ int64_t Job<T>::list(int64_t tap, int64_t begin, int64_t end, const T* pixels, c
 // A panel of input channels, all outputs.
 template <class T>
 void Job<T>::run_turned(int64_t task) const {
-  const int64_t range = task % ranges, start = task / ranges * tile_columns<T>, width = std::min(tile_columns<T>, shape.channels - start);
+  const int64_t share = task % tap_shares, own = task / tap_shares, range = own % ranges;
+  const int64_t start = own / ranges * tile_columns<T>, width = std::min(tile_columns<T>, shape.channels - start);
   Pair<T>* const pair = scratch<Pair<T>>(5, block_positions);
   const int64_t blocks = (positions + block_positions - 1) / block_positions, first = blocks * range / ranges, last = blocks * (range + 1) / ranges;
   for (int64_t block = first; block < last; block++) {
     const int64_t begin = block * block_positions, end = std::min(positions, begin + block_positions);
-    for (int64_t tap = 0; tap < shape.taps(); tap++) {
+    for (int64_t tap = shape.taps() * share / tap_shares; tap < shape.taps() * (share + 1) / tap_shares; tap++) {
       const int64_t pairs = list(tap, begin, end, x.data + start, g.data + begin * shape.outputs, shape.outputs, pair);
       for (int64_t i = 0; i < pairs; i++) std::swap(pair[i].left, pair[i].right);
-      outer_rows(pair, pairs, shape.outputs, sums + task * piece + tap * shape.outputs * width, width, width / lanes<T>, block == first);
+      outer_rows(pair, pairs, shape.outputs, sums + own * piece + tap * shape.outputs * width, width, width / lanes<T>, block == first);
     }
   }
 }
@@ -82,13 +86,14 @@ void Job<T>::run_turned(int64_t task) const {
 template <class T>
 void Job<T>::run(int64_t task) const {
   constexpr int64_t L = lanes<T>;
-  const int64_t range = task % ranges, panel = task / ranges % panels, group = task / ranges / panels;
+  const int64_t share = task % tap_shares, index = task / tap_shares, range = index % ranges, panel = index / ranges % panels;
+  const int64_t group = index / ranges / panels;
   const int64_t depth = shape.group_channels(), outputs = shape.group_outputs(), taps = shape.taps();
   const int64_t start = panel * tile_columns<T>, columns = std::min(tile_columns<T>, outputs - start);
   const int64_t width = panel_width<T>(columns);
   T* const packed = scratch<T>(4, block_positions * width);
   Pair<T>* const pair = scratch<Pair<T>>(5, block_positions);
-  T* const own = sums + task * piece;
+  T* const own = sums + index * piece;
   const int64_t blocks = (positions + block_positions - 1) / block_positions;
   const int64_t first = blocks * range / ranges, last = blocks * (range + 1) / ranges;
   for (int64_t block = first; block < last; block++) {
@@ -101,7 +106,7 @@ void Job<T>::run(int64_t task) const {
       T* const to = packed + (p - begin) * width;
       for (int64_t j = 0; j < columns; j += L) store(to + j, columns - j >= L ? load(from + j) : load_first(from + j, columns - j));
     }
-    for (int64_t tap = 0; tap < taps; tap++) {
+    for (int64_t tap = taps * share / tap_shares; tap < taps * (share + 1) / tap_shares; tap++) {
       const int64_t pairs = list(tap, begin, end, x.data + group * depth, cotangents, in_place ? shape.outputs : width, pair);
       outer_rows(pair, pairs, depth, own + tap * depth * width, width, width / L, block == first);
     }
@@ -132,12 +137,14 @@ void direct_weight(const Geometry& shape, const Maps<const T>& g, const Maps<con
   // Few outputs would leave most lanes empty.
   const bool turned = shape.groups == 1 && outputs < L && depth > outputs && depth % L == 0;
   const int64_t vectors_along = turned ? depth : outputs;
-  Job<T> job{shape, g, x, (vectors_along + tile_columns<T> - 1) / tile_columns<T>, 1, shape.images * shape.out_positions(), nullptr, 0, turned};
+  Job<T> job{shape, g, x, (vectors_along + tile_columns<T> - 1) / tile_columns<T>, 1, shape.images * shape.out_positions(), nullptr, 0, 1, turned};
   job.piece = taps * (turned ? outputs : depth) * std::min(tile_columns<T>, panel_width<T>(vectors_along));
   const int64_t pieces = job.panels * shape.groups, blocks = (job.positions + block_positions - 1) / block_positions;
   job.ranges = std::max<int64_t>(1, std::min({(8 + pieces - 1) / pieces, blocks / least_blocks, most_sums / (pieces * job.piece)}));
-  const int64_t tasks = pieces * job.ranges;
-  const Buffer sums(size_t(tasks * job.piece) * sizeof(T));
+  const int64_t own = pieces * job.ranges;
+  job.tap_shares = own < least_tasks ? std::min(taps, (least_tasks + own - 1) / own) : 1;
+  const int64_t tasks = own * job.tap_shares;
+  const Buffer sums(size_t(own * job.piece) * sizeof(T));
   job.sums = sums.as<T>();
   // One vector of outputs.
   const auto unpack = [&](int64_t block) {

@@ -49,6 +49,12 @@ void run_blocks(int64_t blocks, int64_t work, F&& body) {
   }
 }
 
+// Multiply-adds; where they are few, writing C takes as long as some more.
+template <class T>
+int64_t work_of(const Gemm<T>& g) {
+  return g.m * g.n * std::max<int64_t>(g.k, 8);
+}
+
 // ---- blocked and streamed
 
 // How C is cut: column blocks of whole vectors, row chunks, and the sum into blocks along k.
@@ -77,7 +83,7 @@ struct Plan {
     column_blocks = ceil_div(g.n, std::max(least, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
     // Chunks of rows are for threads only.
     row_chunks = 1;
-    if (2 * g.m * g.n * g.k >= threaded_flops) {
+    if (2 * work_of(g) >= threaded_flops) {
       const int64_t wanted = ceil_div(16 * int64_t(thread_limit()), column_blocks);
       if (thread_limit() > 1) row_chunks = std::clamp<int64_t>(g.m / 48, 1, wanted);
     }
@@ -205,7 +211,7 @@ struct Block {
 template <class T>
 void multiply(const Gemm<T>& g) {
   const Plan<T> plan(g);
-  const int64_t tasks = plan.column_blocks * plan.row_chunks, work = g.m * g.n * g.k, tiles = ceil_div(g.m, tile_rows);
+  const int64_t tasks = plan.column_blocks * plan.row_chunks, work = work_of(g), tiles = ceil_div(g.m, tile_rows);
   auto row = [&](int64_t chunk) { return std::min(g.m, cut(tiles, plan.row_chunks, chunk) * tile_rows); };
   auto run = [&](const Block<T>& block, int64_t task, const T* packed) {
     const int64_t chunk = task % plan.row_chunks;

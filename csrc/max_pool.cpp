@@ -234,7 +234,7 @@ bool scatter_to_maxima(const Array& cotangents, const Array& positions, const Ar
   const int64_t area = x.positions(), stretch = std::max<int64_t>(x.size[2], 64);
   const bool last = x.channel_step == 1 && g.channel_step == 1 && at.channel_step == 1 && x.channels > 1;
   // A block is one image and some channels: all of them where there are images enough.
-  const int64_t depth = !last ? 1 : x.images >= 16 ? x.channels : std::min<int64_t>(x.channels, 16);
+  const int64_t depth = !last ? 1 : x.images >= 16 ? x.channels : std::min<int64_t>(x.channels, 32);
   const int64_t groups = (x.channels + depth - 1) / depth;
   std::atomic<bool> valid{true};
   auto one_block = [&](int64_t block) {
@@ -253,7 +253,8 @@ bool scatter_to_maxima(const Array& cotangents, const Array& positions, const Ar
     image.clear(area);
     return true;
   };
-  parallel_range(x.images * groups, std::max<int64_t>(1, block_work / std::max<int64_t>(1, area * depth)), [&](int64_t begin, int64_t end) {
+  // Two cores that share the channels of one small image wait for each other longer than it takes.
+  parallel_range(x.images * groups, std::max<int64_t>(1, 2 * block_work / std::max<int64_t>(1, area * depth)), [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; block++)
       if (!one_block(block)) valid = false;
   });

@@ -208,14 +208,22 @@ void column_products(G g, const T* x, int64_t stride, int64_t rows, int64_t colu
         for (int64_t j = 0; j < width; j += L) {
           const int64_t some = std::min(L, width - j);
           const Vec<T> centre = load_some(means + j, some);
-          Vec<T> sums = load_some(sum + j, some), moments = load_some(moment + j, some);
+          const Vec<T> sums = load_some(sum + j, some), moments = load_some(moment + j, some);
+          Vec<T> cotangent[R], product_of[R];
+#pragma GCC unroll 8
           for (int r = 0; r < R; r++) {
-            const Vec<T> cotangent = q((from + r) * stride + j, some);
-            sums += cotangent;
-            moments = fma(cotangent, Vec<T>(load_some(p + (from + r) * stride + j, some) - centre), moments);
+            cotangent[r] = q((from + r) * stride + j, some);
+            product_of[r] = cotangent[r] * (load_some(p + (from + r) * stride + j, some) - centre);
           }
-          store_some(sum + j, sums, some);
-          store_some(moment + j, moments, some);
+          // In pairs: sums of as many rows as a block has, one by one, would round too often.
+#pragma GCC unroll 8
+          for (int half = R / 2; half > 0; half /= 2)
+            for (int r = 0; r < half; r++) {
+              cotangent[r] += cotangent[r + half];
+              product_of[r] += product_of[r + half];
+            }
+          store_some(sum + j, Vec<T>(sums + cotangent[0]), some);
+          store_some(moment + j, Vec<T>(moments + product_of[0]), some);
         }
       };
       int64_t i = 0;

@@ -162,6 +162,30 @@ struct InverseSquare {
   }
 };
 
+// The cotangent of a power: x^(exponent - 1) from its shortcut.
+struct Same {
+  template <class V>
+  V operator()(V x) const {
+    return x;
+  }
+};
+template <class Shortcut>
+struct PowBackward {
+  double exponent;
+  template <class V>
+  V operator()(V g, V x) const {
+    return g * (Shortcut()(x) * Lane<V>(exponent));
+  }
+};
+struct AnyPowBackward {
+  double exponent;
+  template <class V>
+  V operator()(V g, V x) const {
+    using T = Lane<V>;
+    return g * (pow(x, splat(T(exponent - 1))) * T(exponent));
+  }
+};
+
 // Kernels whose float64 functions need fused multiplication.
 template <class Op, int operands>
 PyObject* with_fused(PyObject* const* args) {
@@ -218,6 +242,29 @@ PyObject* run_pow(PyObject* const* args) {
 }
 
 template <class Op>
+PyObject* pow_backward_with(const Array& g, const Array& x, PyObject* out, double exponent) {
+  const Op op{exponent};
+  const Array* read[] = {&g, &x};
+  return elementwise(choose<Op, 2, false>(g.type), read, 2, out, g.type, &op, Dear);
+}
+
+// "grad x exponent out"
+PyObject* run_pow_backward(PyObject* const* args) {
+  Array g, x;
+  double exponent;
+  if (!args[0] || !args[1] || !g.read(args[0]) || !x.read(args[1]) || g.type != x.type) return decline();
+  if (!read_double(args[2], exponent)) return decline();
+  if (exponent == 2) return pow_backward_with<PowBackward<Same>>(g, x, args[3], exponent);
+  if (exponent == 3) return pow_backward_with<PowBackward<Square>>(g, x, args[3], exponent);
+  if (exponent == 4) return pow_backward_with<PowBackward<Cube>>(g, x, args[3], exponent);
+  if (exponent == 1.5) return pow_backward_with<PowBackward<Root>>(g, x, args[3], exponent);
+  if (exponent == 0.5) return pow_backward_with<PowBackward<InverseRoot>>(g, x, args[3], exponent);
+  if (exponent == -1) return pow_backward_with<PowBackward<InverseSquare>>(g, x, args[3], exponent);
+  if (!has_fused && g.type == Type::F64) return decline();
+  return pow_backward_with<AnyPowBackward>(g, x, args[3], exponent);
+}
+
+template <class Op>
 constexpr Run kernel = elementwise_kernel<Op, 1, false, Dear>;
 
 const Family family("transcendental", {
@@ -237,6 +284,7 @@ const Family family("transcendental", {
                                           {"sin", "x out", with_fused<Sin, 1>},
                                           {"cos", "x out", with_fused<Cos, 1>},
                                           {"pow", "a b out", run_pow},
+                                          {"pow_backward", "grad x exponent out", run_pow_backward},
                                       });
 
 }  // namespace

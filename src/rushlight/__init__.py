@@ -114,6 +114,7 @@ _PACKAGES = frozenset((
     "nn", "optim", "profiler", "return_types", "serialization", "special", "testing", "utils", "vision", "viz", "xpu",
 ))
 _LAZY = {
+    "ops.batch_norm": "batch_norm instance_norm",
     "ops.conv": "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution",
     "ops.distance": "cdist cosine_similarity pairwise_distance pdist",
     "ops.dropout": "alpha_dropout alpha_dropout_ dropout dropout_ feature_alpha_dropout feature_alpha_dropout_ "
@@ -126,7 +127,7 @@ _LAZY = {
     "clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ "
     "fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ "
     "rad2deg_ reciprocal_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_",
-    "ops.normalization": "batch_norm group_norm instance_norm layer_norm rms_norm",
+    "ops.normalization": "group_norm layer_norm rms_norm",
     "ops.packing": "_pack_padded_sequence _pad_packed_sequence",
     "ops.pad": "constant_pad_nd",
     "ops.pool": "adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d max_pool1d max_pool1d_with_indices max_pool2d "

@@ -242,7 +242,7 @@ BACKWARD = {
     "threshold_backward": (0,), "leaky_relu_backward": (0.01,), "hardtanh_backward": (-1.0, 1.0), "hardsigmoid_backward": (),
     "hardswish_backward": (), "shrink_backward": (0.5,), "prelu": (), "tanh_backward": (), "sigmoid_backward": (),
     "log_sigmoid_backward": (), "silu_backward": (), "softplus_backward": (2.0, 10.0), "elu_backward": (1.5, 1.1, 0.7),
-    "gelu_backward": ("tanh",), "mish_backward": (),
+    "gelu_backward": ("tanh",), "mish_backward": (), "pow_backward": (3,),
 }  # fmt: skip
 
 

@@ -160,6 +160,15 @@ def test_powers_without_logarithms(compare, exponent, dtype):
     compare("pow", x, np.array(exponent, dtype))
 
 
+@pytest.mark.parametrize("exponent", [2, 3, 4, 1.5, 0.5, -1, 2.7, -0.3, 7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_cotangents_of_powers(compare, exponent, dtype):
+    x = np.concatenate([np.linspace(-3, 3, 99), [0.0, -0.0, np.inf, -np.inf, np.nan]]).astype(dtype)
+    near = {"rtol": 4 * np.finfo(dtype).eps}  # the powers themselves are within one digit of each other
+    served = None if dtype is np.float64 and exponent in (2.7, -0.3, 7) else True  # a general one needs fused multiplication
+    compare("pow_backward", np.linspace(-2, 2, x.size).astype(dtype), x, exponent, served=served, **near)
+
+
 def test_whole_results_are_exact(native):
     for name, base in (("log2", 2.0), ("log10", 10.0)):
         powers = np.arange(0, 30 if base == 2 else 11)

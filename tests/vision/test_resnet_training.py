@@ -34,7 +34,7 @@ def train(library, model, data, labels, dtype, tutorial_loss):
         if step in CHECKED_STEPS:
             seen[f"{step}: logits"], seen[f"{step}: loss"] = logits, loss
             seen.update({f"{step}: gradient of {name}": g for name, g in gradients.items()})
-            seen.update({f"{step}: {name}": value for name, value in model.state_dict().items()})
+            seen.update({f"{step}: {name}": value.clone() for name, value in model.state_dict().items()})
     return {name: np.array(value.detach().numpy(), dtype=np.float64) for name, value in seen.items()}
 
 
@@ -71,9 +71,9 @@ def models(torch, torchvision, checkpoint, dtype_name, mode):
 @pytest.mark.parametrize("tutorial_loss", [False, True], ids=["cross_entropy", "tutorial_loss"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_steps_are_as_accurate_as_torchs(torch, torchvision, checkpoint, mode, tutorial_loss):
-    """The median error over draws of the data: where an activation lies within rounding of zero, one flipped ReLU is a
-    thousand times what arithmetic loses, for torch as for us, and the steps after it drift apart."""
-    found, allowed = {}, {}
+    """The median, over draws of the data, of our error over torch's: where an activation lies within rounding of zero, one
+    flipped ReLU is a thousand times what arithmetic loses, for torch as for us, and the steps after it drift apart."""
+    ratios = {}
     for seed in range(DRAWS):
         data, labels = inputs(np.random.default_rng(seed))
         ours64, theirs64 = models(torch, torchvision, checkpoint, "float64", mode)
@@ -86,8 +86,6 @@ def test_steps_are_as_accurate_as_torchs(torch, torchvision, checkpoint, mode, t
             for name, value in train(rl, ours64, data, labels, rl.float64, tutorial_loss).items():
                 assert error(value, reference[name]) <= 1e-7, f"float64, {name}"
         for name, value in reference.items():
-            found.setdefault(name, []).append(error(found32[name], value))
-            allowed.setdefault(name, []).append(3 * max(error(rounded[name], value), FLOOR))
-    for name in found:
-        ours, most = np.median(found[name]), np.median(allowed[name])
-        assert ours <= most, f"float32, {name}: {ours:.2e}, allowed {most:.2e}"
+            ratios.setdefault(name, []).append(error(found32[name], value) / max(error(rounded[name], value), FLOOR))
+    for name, found in ratios.items():
+        assert np.median(found) <= 3, f"float32, {name}: {np.median(found):.2f} times torch's error; at each draw {found}"

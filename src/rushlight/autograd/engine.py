@@ -9,9 +9,9 @@ without a copy, so two leaves never share memory, nor a leaf and the caller.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any, Final, cast
 
 from rushlight.base.dtypes import COMPLEX
@@ -57,6 +57,10 @@ class Task:
         if owned or have is not None:
             self.owned |= 1 << nr
 
+    def __lt__(self, other: Task) -> bool:
+        """Two threads may have given two nodes one number: any order of them serves."""
+        return id(self) < id(other)
+
     def owns(self, nr: int) -> bool:
         """Whether the engine alone holds the cotangent of output `nr`."""
         return (self.owned >> nr) & 1 == 1
@@ -67,6 +71,7 @@ class Task:
             self.owned -= 1 << nr
 
 
+_LEAF: Final = -(1 << 60)  # below every other place in the queue: sequence numbers are never that large
 _next_number: Final = itertools.count(1).__next__
 
 
@@ -93,7 +98,7 @@ class Walk:
         self.captures: dict[Edge, Any] = dict.fromkeys(inputs or ()) if not accumulate else {}
         # Those that may run; a single one, the usual case, waits outside the heap.
         self.only: Task | None = None
-        self.ready: list[tuple[int, int, int, Task]] = []
+        self.ready: list[tuple[int, Task]] = []
         self.tasks = count_dependencies(roots)
         # With `inputs`: the nodes that must run, and those that are run or looked at.
         self.wanted: set[Node] | None = None
@@ -127,8 +132,8 @@ class Walk:
 
     def push(self, task: Task) -> None:
         """Put a node among several ready ones."""
-        rank = 0 if isinstance(task.node, AccumulateGrad) else 1
-        heapq.heappush(self.ready, (rank, -task.node.sequence, id(task), task))
+        node = task.node
+        heappush(self.ready, (_LEAF - node.sequence if isinstance(node, AccumulateGrad) else -node.sequence, task))
 
     def run(self) -> None:
         """Run every ready node until none is left."""
@@ -137,7 +142,7 @@ class Walk:
             if self.only is not None:
                 task, self.only = self.only, None
             elif ready:
-                task = heapq.heappop(ready)[3]
+                task = heappop(ready)[1]
             else:
                 return
             self.current = task.node

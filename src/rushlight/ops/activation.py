@@ -9,41 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from rushlight.base.compiled import mypyc_attr
 from rushlight.core.primitive import Primitive, apply1, apply2
-from rushlight.ops.common import Unary
+from rushlight.ops.common import Backward, Unary
 from rushlight.ops.shape import cat
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 NORMAL_SCALE = 1 / math.sqrt(2 * math.pi)
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Backward(Primitive):
-    """A gradient kernel `k.<name>(g, x, *constants)`, linear in g. `slope_change` is the second derivative in x."""
-
-    __slots__ = ("constants",)
-    keeps_layout = True
-
-    def __init__(self, *constants: Any) -> None:
-        self.constants = constants
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        return getattr(k, self.name)(arrays[0], arrays[1], *self.constants)
-
-    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        return (inputs[0] if needs[1] else None, inputs[1])
-
-    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
-        first, x = saved
-        return (
-            apply2(self, g, x) if needs[0] else None,
-            g * first * self.slope_change(x, *self.constants) if needs[1] else None,
-        )
-
-    def slope_change(self, x: Any, *constants: Any) -> Any:
-        raise NotImplementedError(f"{self.name} has no second derivative")
 
 
 class StepBackward(Backward):
@@ -89,7 +61,6 @@ def whichever_lasts(inputs: tuple[Any, ...], output: Any) -> tuple[Any, ...]:
 class ThresholdBackward(StepBackward):
     __slots__ = ()
     name = "threshold_backward"
-    elementwise = True
 
 
 class LeakyReluBackward(StepBackward):
@@ -187,7 +158,6 @@ class LogSigmoidBackward(Backward):
 class Relu(Activation):
     __slots__ = ()
     name = "relu"
-    elementwise = True
     saves_output = True
 
     def backward(self) -> Backward:

@@ -208,7 +208,6 @@ class Neg(Unary):
 
     __slots__ = ()
     name = "neg"
-    elementwise = True
     promotion = 0
     linear = True
 

@@ -128,10 +128,14 @@ def tensors_of(operation: str, input: Any, other: Any) -> tuple[Any, Any]:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Unary(Primitive):
-    """y = f(x) element by element. A subclass says what it saves and its `slope`, f'(x) in terms of what was saved."""
+    """y = f(x) element by element, in the dtype of x once that is promoted (a subclass that changes it unsets `elementwise`).
+
+    A subclass says what it saves and its `slope`, f'(x) in terms of what was saved.
+    """
 
     __slots__ = ()
     keeps_layout = True
+    elementwise = True
     promotion: ClassVar[int] = COMMON_FLOAT
     saves_output: ClassVar[bool] = False
 
@@ -207,6 +211,37 @@ class RealBinary(Binary):
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
         return self.forward(k, *arrays)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Backward(Primitive):
+    """A gradient kernel `k.<name>(g, x, *constants)`, linear in g. `slope_change` is the second derivative in x."""
+
+    __slots__ = ("constants",)
+    keeps_layout = True
+    elementwise = True
+
+    def __init__(self, *constants: Any) -> None:
+        self.constants = constants
+
+    def forward(self, k: Any, *arrays: Any) -> Any:
+        kernel, constants = getattr(k, self.name), self.constants
+        if len(constants) == 1:
+            return kernel(arrays[0], arrays[1], constants[0])
+        return kernel(arrays[0], arrays[1], *constants) if constants else kernel(arrays[0], arrays[1])
+
+    def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        return (inputs[0] if needs[1] else None, inputs[1])
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        first, x = saved
+        return (
+            apply2(self, g, x) if needs[0] else None,
+            g * first * self.slope_change(x, *self.constants) if needs[1] else None,
+        )
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        raise NotImplementedError(f"{self.name} has no second derivative")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

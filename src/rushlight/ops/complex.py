@@ -54,6 +54,7 @@ class Angle(Unary):
     __slots__ = ()
     name = "angle"
     promotion = COMMON_FLOAT
+    elementwise = False
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         z = saved[0]

@@ -7,9 +7,9 @@ from typing import Any
 
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON_FLOAT, apply2
-from rushlight.ops.activation import Backward
 from rushlight.ops.checks import elementwise, need_floating, need_tensor
 from rushlight.ops.common import (
+    Backward,
     Binary,
     RealBinary,
     RealUnary,

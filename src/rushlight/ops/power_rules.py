@@ -10,7 +10,7 @@ from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, with_scalar
 from rushlight.core.primitive import apply1, apply2
 from rushlight.core.table import Operator
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.common import Binary, Number, Unary, check_broadcast
+from rushlight.ops.common import Backward, Binary, Number, Unary, check_broadcast
 
 
 class Reciprocal(Unary):
@@ -47,6 +47,17 @@ class Rsqrt(Unary):
         return saved * saved * saved * -0.5
 
 
+class PowBackward(Backward):
+    """The cotangent of x to the power of a real number: `g * (exponent * x ** (exponent - 1))`."""
+
+    __slots__ = ()
+    name = "pow_backward"
+
+    def slope_change(self, x: Any, *constants: Any) -> Any:
+        exponent = constants[0]
+        return apply1(PowNumber(exponent - 2), x) * (exponent * (exponent - 1)) if exponent != 2 else 2
+
+
 class PowNumber(Unary):
     """x to the power of a Python number."""
 
@@ -66,6 +77,13 @@ class PowNumber(Unary):
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
         return k.square(arrays[0], out=out) if self.exponent == 2 else self.forward(k, *arrays)
+
+    def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
+        exponent = self.exponent
+        x: TensorBase = saved[0]
+        if isinstance(exponent, (int, float)) and exponent != 0 and exponent != 1 and x._dtype.category != COMPLEX:
+            return apply2(PowBackward(exponent), g, x)
+        return g * self.slope(x).conj()
 
     def slope(self, saved: Any) -> Any:
         exponent = self.exponent
@@ -153,7 +171,10 @@ class PowOperator(Operator):
     __slots__ = ()
 
     def run(self, a: TensorBase, other: Any) -> Any:
-        if isinstance(other, TensorBase):
+        if type(other) is int or type(other) is float:
+            if a._dtype.category >= FLOATING:
+                return apply1(PowNumber(other), a)
+        elif isinstance(other, TensorBase):
             check_broadcast(a, other)
             return apply2(POW, a, other)
         return pow_number(a, other) if isinstance(other, Number) else NotImplemented

@@ -140,6 +140,7 @@ class Abs(Unary):
     __slots__ = ()
     name = "abs"
     promotion = 0
+    elementwise = False
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         if arrays[0].dtype.kind == "b":

@@ -191,6 +191,14 @@ def pow(a: Array, b: Array, out: Array | None = None) -> Array:  # noqa: A001 - 
 
 
 @quiet
+def pow_backward(grad: Array, x: Array, exponent: float, out: Array | None = None) -> Array:
+    """`grad * (exponent * x ** (exponent - 1))`, the cotangent of a real `x` to the power of a number."""
+    base = widen(x)
+    slope = base if exponent == 2 else pow(base, scalar(exponent - 1, base.dtype))
+    return finish(widen(grad) * (slope * scalar(exponent, base.dtype)), x.dtype, out)
+
+
+@quiet
 def float_power(a: Array, b: Array, out: Array | None = None) -> Array:
     """Power in float64 (complex128 for complex inputs), whatever the input dtypes."""
     wide = COMPLEX128 if a.dtype.kind == "c" or b.dtype.kind == "c" else FLOAT64
@@ -451,6 +459,7 @@ KERNELS: dict[str, Kernel] = {
         remainder,
         fmod,
         pow,
+        pow_backward,
         float_power,
         gcd,
         lcm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from rushlight.ops import batch_norm as _batch
 from rushlight.ops import normalization as _ops
 from rushlight.ops.pad import constant_pad_nd
 from rushlight.ops.pool import avg_pool2d, avg_pool3d
@@ -29,7 +30,7 @@ def batch_norm(
                 f"Expected more than 1 value per channel when training, got input size {input.shape}: one value has no variance. Use "
                 "more samples or model.eval()"
             )
-    return _ops.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    return _batch.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
 def instance_norm(
@@ -39,7 +40,7 @@ def instance_norm(
     """Standardise every channel of every image of `input` [N, C, *] on its own, then scale and shift as `batch_norm` does."""
     if use_input_stats and prod(input._shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
-    return _ops.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
+    return _batch.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:

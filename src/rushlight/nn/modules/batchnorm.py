@@ -106,23 +106,23 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # the plain mean over all batches so far
-                momentum = 1.0 / float(self.num_batches_tracked)
-        use_batch = self.training or (self.running_mean is None and self.running_var is None)
-        keep = not self.training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if keep else None,
-            self.running_var if keep else None,
-            self.weight,
-            self.bias,
-            use_batch,
-            momentum,
-            self.eps,
-        )
+        fields = self.__dict__
+        parameters, buffers = fields["_parameters"], fields["_buffers"]
+        try:
+            weight, bias = parameters["weight"], parameters["bias"]
+            mean, var, batches = buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]
+        except KeyError:  # parametrized, or replaced by something that is no parameter or buffer
+            weight, bias = self.weight, self.bias
+            mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        training, tracked, momentum = fields["training"], fields["track_running_stats"], fields["momentum"]
+        if training and tracked and batches is not None:
+            batches.add_(1)
+            if momentum is None:  # the plain mean over all batches so far
+                momentum = 1.0 / float(batches)
+        use_batch = training or (mean is None and var is None)
+        if training and not tracked:
+            mean = var = None
+        return F.batch_norm(input, mean, var, weight, bias, use_batch, 0.0 if momentum is None else momentum, fields["eps"])
 
 
 class BatchNorm1d(_BatchNorm):

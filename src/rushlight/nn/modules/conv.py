@@ -155,14 +155,20 @@ class _PlainConvNd(_ConvNd):
         )  # fmt: skip
 
     def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
-        padding = self.padding
-        if self.padding_mode != "zeros":
+        fields = self.__dict__
+        padding = fields["padding"]
+        if fields["padding_mode"] != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = (0,) * self._dims
-        return self._convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return self._convolve(input, weight, bias, fields["stride"], padding, fields["dilation"], fields["groups"])
 
     def forward(self, input: Any) -> Any:
-        return self._conv_forward(input, self.weight, self.bias)
+        parameters = self._parameters
+        try:
+            weight, bias = parameters["weight"], parameters["bias"]
+        except KeyError:  # parametrized, or replaced by something that is no parameter
+            weight, bias = self.weight, self.bias
+        return self._conv_forward(input, weight, bias)
 
 
 class Conv1d(_PlainConvNd):

@@ -133,15 +133,19 @@ class Module:
     # Calling.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (
-            self._forward_hooks
-            or self._forward_pre_hooks
-            or self._backward_hooks
-            or self._backward_pre_hooks  # type: ignore[attr-defined]
-            or global_hooks
-        ):
-            return self.forward(*args, **kwargs)
-        return call_with_hooks(self, args, kwargs)
+        fields = self.__dict__  # asked once: with a `__getattr__` every attribute takes several times as long as a dict's entry
+        try:
+            hooked = (
+                fields["_forward_hooks"]
+                or fields["_forward_pre_hooks"]
+                or fields["_backward_hooks"]
+                or fields["_backward_pre_hooks"]
+                or global_hooks
+            )
+        except KeyError as error:
+            name = error.args[0]
+            raise AttributeError(self._why_missing(name), name=name, obj=self) from None
+        return call_with_hooks(self, args, kwargs) if hooked else self.forward(*args, **kwargs)
 
     def forward(self, *input: Any) -> Any:
         """Compute the module's output; every subclass defines it. Call the module itself, which also runs the hooks."""
