@@ -8,46 +8,26 @@
 // Rows of a column-major A are brought together, a few tiles at a time, when several panels share the cost. Long sums over few
 // elements of C are cut into blocks along k that threads share; their results are added in order. Square products reach about
 // 90% of the multiply-add rate, from a few hundred rows on.
-#include "gemm.h"
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <optional>
 
-#include "parallel.h"
+#include "gemm_parts.h"
 
 namespace rushlight {
 namespace {
-
-constexpr int split_slot = 5, rows_slot = 6, panel_slot = 7;
 
 constexpr int64_t depth_block = 1024;           // rows of a packed block of B, at most
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
 constexpr int64_t scattered_bytes = 1024, scattered_rows = 96;  // rows of B so far apart are packed for so many rows of A
 constexpr int64_t gathered_tiles = 8;           // of a column-major A that are brought together at a time
-constexpr int64_t threaded_flops = 1 << 20;     // below this nobody is woken
 
 template <class T>
 inline constexpr int64_t block_elements = (512 << 10) / int64_t(sizeof(T));  // of a packed block of B
 template <class T>
 inline constexpr int64_t column_block = 1024 / int64_t(sizeof(T));  // its columns, at least
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// The start of part `index` when `count` is cut into `parts` that differ by one at most.
-int64_t cut(int64_t count, int64_t parts, int64_t index) { return count * index / parts; }
-
-// parallel(), but serial when the work (multiply-adds) is not worth waking a thread.
-template <class F>
-void run_blocks(int64_t blocks, int64_t work, F&& body) {
-  if (2 * work < threaded_flops) {
-    for (int64_t block = 0; block < blocks; block++) body(block);
-  } else {
-    parallel(blocks, body);
-  }
-}
 
 // Multiply-adds; where they are few, writing C takes as long as some more.
 template <class T>
@@ -246,144 +226,6 @@ void multiply(const Gemm<T>& g) {
   }
 }
 
-// ---- dots
-
-// c[i * c_x + j * c_w] = finish(x_i . w_j): rows of x stay in the cache while those of w stream by.
-template <class T>
-struct Dots {
-  int64_t x_count, w_count, depth;
-  const T *x, *w;
-  int64_t x_row, w_row;
-  T* c;
-  int64_t c_x, c_w;
-  int64_t bias_x, bias_w;  // steps of the bias
-  Finish<T> finish;
-};
-
-constexpr int dot_rows = RUSHLIGHT_VECTOR_BYTES == 64 || tile_vectors == 4 ? 6 : 3;
-constexpr int dot_columns = 4;
-
-template <class V, int... I>
-V even_lanes_then_odd(V a, V b, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(a, b, (2 * I)...) + __builtin_shufflevector(a, b, (2 * I + 1)...);
-}
-
-// The lane sums of four vectors: neighbours are added until four values are left.
-template <class T>
-void four_sums(const Vec<T> (&v)[dot_columns], T* sums) {
-  constexpr auto index = std::make_integer_sequence<int, int(lanes<T>)>();
-  const Vec<T> low = even_lanes_then_odd(v[0], v[1], index), high = even_lanes_then_odd(v[2], v[3], index);
-  if constexpr (lanes<T> == 2) {
-    store(sums, low);
-    store(sums + 2, high);
-  } else {
-    Vec<T> all = even_lanes_then_odd(low, high, index);  // quarter q of the lanes: partial sums of v[q]
-    for (int64_t left = lanes<T>; left > 4; left /= 2) all = even_lanes_then_odd(all, all, index);
-    store_first(sums, all, 4);
-  }
-}
-
-template <class T, int R>
-void dot_tile(int64_t depth, const T* const* x, const T* const* w, T (*sums)[dot_columns]) {
-  constexpr int64_t L = lanes<T>;
-  Vec<T> sum[R][dot_columns];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-    for (int j = 0; j < dot_columns; j++) sum[r][j] = Vec<T>{};
-  auto add = [&](auto read) __attribute__((always_inline)) {
-    Vec<T> left[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) left[r] = read(x[r]);
-#pragma GCC unroll 4
-    for (int j = 0; j < dot_columns; j++) {
-      const Vec<T> right = read(w[j]);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) sum[r][j] = fma(left[r], right, sum[r][j]);
-    }
-  };
-  int64_t k = 0;
-  for (; k + L <= depth; k += L) add([k](const T* p) { return load(p + k); });
-  if (k < depth) add([=](const T* p) { return load_first(p + k, depth - k); });
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++) four_sums<T>(sum[r], sums[r]);
-}
-
-template <class T>
-void dot_block(const Dots<T>& d, int64_t begin, int64_t end) {
-  using Tile = void (*)(int64_t, const T* const*, const T* const*, T(*)[dot_columns]);
-  static constexpr Tile tiles[] = {dot_tile<T, 1>, dot_tile<T, 2>, dot_tile<T, 3>, dot_tile<T, 4>, dot_tile<T, 5>, dot_tile<T, 6>};
-  const int64_t groups = ceil_div(d.x_count, dot_rows);
-  const T *x[dot_rows], *w[dot_columns];
-  T sums[dot_rows][dot_columns];
-  for (int64_t j = begin; j < end; j += dot_columns) {
-    const int64_t columns = std::min<int64_t>(dot_columns, end - j);
-    for (int64_t q = 0; q < dot_columns; q++) w[q] = d.w + (j + std::min(q, columns - 1)) * d.w_row;
-    for (int64_t group = 0; group < groups; group++) {
-      const int64_t i = cut(d.x_count, groups, group), rows = cut(d.x_count, groups, group + 1) - i;
-      for (int64_t r = 0; r < rows; r++) x[r] = d.x + (i + r) * d.x_row;
-      tiles[rows - 1](d.depth, x, w, sums);
-      for (int64_t r = 0; r < rows; r++)
-        for (int64_t q = 0; q < columns; q++) {
-          T* const y = d.c + (i + r) * d.c_x + (j + q) * d.c_w;
-          T value = sums[r][q] * d.finish.scale;
-          if (d.finish.bias) value += d.finish.bias[(i + r) * d.bias_x + (j + q) * d.bias_w];
-          if (d.finish.accumulate) value += *y;
-          *y = d.finish.relu && value < 0 ? T(0) : value;
-        }
-    }
-  }
-}
-
-template <class T>
-void run_dots(const Dots<T>& d) {
-  // Blocks of 64 KiB of w, in whole tiles.
-  const int64_t grain = std::max<int64_t>(1, (64 << 10) / int64_t(sizeof(T)) / std::max<int64_t>(1, d.depth * dot_columns)) * dot_columns;
-  // Few rows are bound by memory rather than by arithmetic: each element of w then counts as more work.
-  const int64_t work = std::max<int64_t>(d.x_count, 4) * d.w_count * d.depth;
-  run_blocks(ceil_div(d.w_count, grain), work, [&](int64_t block) { dot_block(d, block * grain, std::min(d.w_count, (block + 1) * grain)); });
-}
-
-// ---- one row
-
-// Columns [begin, end) of a single row of C; rows of B have unit stride and are read eight at a time, each in order.
-template <class T>
-void row_block(const Gemm<T>& g, int64_t begin, int64_t end) {
-  constexpr int64_t L = lanes<T>, group = 8;
-  auto add_rows = [&](int64_t k, int64_t count) __attribute__((always_inline)) {
-    const T* rows[group];
-    T factors[group];
-    for (int64_t q = 0; q < count; q++) {
-      rows[q] = g.b + (k + q) * g.b_row;
-      factors[q] = g.a[(k + q) * g.a_column] * g.finish.scale;
-    }
-    const bool held = k > 0 || g.finish.accumulate;
-    auto add = [&](int64_t j, auto read, auto write) __attribute__((always_inline)) {
-      Vec<T> sum = splat(factors[0]) * read(rows[0] + j);
-      for (int64_t q = 1; q < count; q++) sum = fma(splat(factors[q]), Vec<T>(read(rows[q] + j)), sum);
-      if (held) sum += read(g.c + j);
-      if (k == 0 && g.finish.bias) sum += read(g.finish.bias + j);
-      write(g.c + j, sum);
-    };
-    int64_t j = begin;
-    for (; j + L <= end; j += L) add(j, load<T>, store<T>);
-    const int64_t rest = end - j;
-    if (rest) add(j, [rest](const T* p) { return load_first(p, rest); }, [rest](T* p, Vec<T> v) { store_first(p, v, rest); });
-  };
-  int64_t k = 0;
-  for (; k + group <= g.k; k += group) add_rows(k, group);
-  for (; k < g.k; k++) add_rows(k, 1);
-  if (g.finish.relu)
-    for (int64_t j = begin; j < end; j++) g.c[j] = g.c[j] < 0 ? T(0) : g.c[j];
-}
-
-template <class T>
-void multiply_row(const Gemm<T>& g) {
-  constexpr int64_t least = 2048 / int64_t(sizeof(T)), most = 4 * least;
-  const int64_t grain = std::clamp(panel_width<T>(ceil_div(g.n, thread_limit())), least, most);
-  run_blocks(ceil_div(g.n, grain), 4 * g.n * g.k, [&](int64_t block) { row_block(g, block * grain, std::min(g.n, (block + 1) * grain)); });
-}
-
 // ---- choosing
 
 template <class T>
@@ -530,38 +372,9 @@ void gemm_batch(const Gemm<T>& first, const Batch& batch) {
   }
 }
 
-template <class T>
-T dot(int64_t count, const T* a, int64_t a_step, const T* b, int64_t b_step) {
-  constexpr int64_t L = lanes<T>, block_count = 16 << 10;
-  const int64_t blocks = ceil_div(count, block_count);
-  auto part = [&](int64_t block) -> double {
-    const int64_t begin = block * block_count, end = std::min(count, begin + block_count);
-    Vec<T> sum[8] = {};
-    int64_t i = begin;
-    if (a_step == 1 && b_step == 1) {
-      for (; i + 8 * L <= end; i += 8 * L)
-#pragma GCC unroll 8
-        for (int j = 0; j < 8; j++) sum[j] = fma(load(a + i + j * L), load(b + i + j * L), sum[j]);
-      for (; i + L <= end; i += L) sum[0] = fma(load(a + i), load(b + i), sum[0]);
-      if (i < end) sum[1] = fma(load_first(a + i, end - i), load_first(b + i, end - i), sum[1]);
-    } else {
-      for (; i < end; i++) sum[0][i % L] += a[i * a_step] * b[i * b_step];
-    }
-    return double(sum_lanes<T>(((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]))));
-  };
-  if (blocks <= 1) return T(part(0));
-  double* const parts = scratch<double>(split_slot, blocks);
-  run_blocks(blocks, 4 * count, [&](int64_t block) { parts[block] = part(block); });
-  double total = 0;
-  for (int64_t block = 0; block < blocks; block++) total += parts[block];
-  return T(total);
-}
-
 template void gemm(const Gemm<float>&);
 template void gemm(const Gemm<double>&);
 template void gemm_batch(const Gemm<float>&, const Batch&);
 template void gemm_batch(const Gemm<double>&, const Batch&);
-template float dot(int64_t, const float*, int64_t, const float*, int64_t);
-template double dot(int64_t, const double*, int64_t, const double*, int64_t);
 
 }  // namespace rushlight
