@@ -402,7 +402,11 @@ PyObject* run_backward(const Array& x, Gated<T> g, const Activations& a, PyObjec
                       data(gweight), data(gbias), own, own + channels, own + 2 * channels};
   {
     const ReleaseGil released(a.size());
-    g.v ? backward(a, g, x.as<T>(), data(gx), p) : backward(a, g.all, x.as<T>(), data(gx), p);
+    // float64 asks for the gate at every vector instead of being compiled once more.
+    if (g.v || sizeof(T) == 8)
+      backward(a, g, x.as<T>(), data(gx), p);
+    else if constexpr (sizeof(T) == 4)
+      backward(a, g.all, x.as<T>(), data(gx), p);
   }
   if (gx && !(gx = Owned(as_given(gx, x)))) return nullptr;
   return tuple_of(gx, gweight, gbias);

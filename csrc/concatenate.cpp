@@ -10,6 +10,7 @@
 #include "index.h"
 #include "iterate.h"
 #include "kernel.h"
+#include "view.h"
 
 namespace rushlight {
 namespace {
@@ -103,7 +104,7 @@ bool joins_channels_last(Operands& arrays, bool& hidden) {
 bool copy_part(const Array& result, int64_t offset, const Array& x, int stacked) {
   npy_intp strides[max_dims];
   for (int d = 0; d < x.ndim; d++) strides[d] = result.strides[d + (stacked >= 0 && d >= stacked)];
-  const Owned part = view_as(result, result.data + offset, x.ndim, x.shape, strides);
+  const Owned part = view_as(result.object, result.data + offset, x.ndim, x.shape, strides);
   if (!part) return false;
   copy_values(view_of(part.get()), x);
   return true;
@@ -228,7 +229,7 @@ PyObject* run_repeat(PyObject* const* args) {
     strides[2 * d] = y.strides[d] * split[2 * d + 1];
     strides[2 * d + 1] = y.strides[d];
   }
-  const Owned to = view_as(y, y.data, 2 * count, split, strides), from = view_as(x, x.data, 2 * count, split, steps);
+  const Owned to = view_as(y.object, y.data, 2 * count, split, strides), from = view_as(x.object, x.data, 2 * count, split, steps);
   if (!to || !from) return nullptr;
   copy_values(view_of(to.get()), view_of(from.get()));
   return result.give();
@@ -262,7 +263,7 @@ PyObject* run_flip(PyObject* const* args) {
     strides[d] = -x.strides[d];
   }
   Owned result(new_array(x.ndim, x.shape, x.type));
-  const Owned view = view_as(x, begin, x.ndim, x.shape, strides);
+  const Owned view = view_as(x.object, begin, x.ndim, x.shape, strides);
   if (!result || !view || x.size() == 0) return result.give();
   const Array to = view_of(result.get()), from = view_of(view.get());
   Loop<2> loop;

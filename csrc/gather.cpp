@@ -121,7 +121,7 @@ bool gather_lines(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_
     const char* index = at[Index] + begin * lines.along[Index];
     if (lines.along[Y] == size && lines.along[Index] == 8 && lines.along[Source] == size)
       return walk(size, wide, size, zero, y, index, at[Source], end - begin);
-    return walk(lines.along[Y], lines.along[Index], lines.along[Source], zero, y, index, at[Source], end - begin);
+    return walk(lines.along[Y], lines.along[Index], lines.along[Source], int64_t(0), y, index, at[Source], end - begin);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
   for (int64_t i = begin; i < end; i++) {
@@ -254,7 +254,7 @@ bool scatter_lines(const Scatter& job, char* const (&at)[4], int64_t from, int64
   if (lines.inner == 1) {
     if (y_along == size && lines.along[Index] == 8 && lines.along[Source] == size)
       return walk(size, zero, wide, size, at[Y], at[Index], at[Source], lines.length);
-    return walk(y_along, zero, lines.along[Index], lines.along[Source], at[Y], at[Index], at[Source], lines.length);
+    return walk(y_along, int64_t(0), lines.along[Index], lines.along[Source], at[Y], at[Index], at[Source], lines.length);
   }
   const bool dense = lines.across[Y] == size && lines.across[Index] == 8 && lines.across[Source] == size;
   for (int64_t i = 0; i < lines.length; i++) {
@@ -312,6 +312,10 @@ bool scatter_all(const Scatter& job) {
   });
 }
 
+// Numbers that are only moved are moved as integers: fewer functions to compile.
+template <class T>
+using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+
 // `identity`: what the places that are written forget their value for first; nullptr where they keep it.
 template <class T, class Op>
 bool reduce_all(const Scatter& job, const T* identity) {
@@ -325,7 +329,7 @@ bool reduce_all(const Scatter& job, const T* identity) {
     if (job.whole) start_lines(job, at, sizeof(T), from, to);
     if (identity) {
       char* const reset[4] = {at[Y], at[Index], resetting.lines.data[Source], at[Start]};
-      if (!scatter_lines<T, Write>(resetting, reset, from, to)) return false;
+      if (!scatter_lines<Bits<T>, Write>(resetting, reset, from, to)) return false;
     }
     return scatter_lines<T, Op>(job, at, from, to);
   });

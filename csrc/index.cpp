@@ -21,17 +21,6 @@ bool read_dim(PyObject* value, const Array& x, int& dim) {
   return found >= 0 && found < x.ndim;
 }
 
-Owned view_as(const Array& owner, char* data, int ndim, const npy_intp* shape, const npy_intp* strides) {
-  PyArray_Descr* descr = PyArray_DESCR(owner.object);
-  Py_INCREF(descr);
-  Owned made(PyArray_NewFromDescr(&PyArray_Type, descr, ndim, shape, strides, data, NPY_ARRAY_WRITEABLE, nullptr));
-  if (!made) return {};
-  auto* view = reinterpret_cast<PyArrayObject*>(made.get());
-  PyArray_UpdateFlags(view, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS | NPY_ARRAY_ALIGNED);
-  if (PyArray_SetBaseObject(view, Py_NewRef(reinterpret_cast<PyObject*>(owner.object))) < 0) return {};
-  return made;
-}
-
 Owned converted(const Array& x, Type type) {
   const Convert convert = converter(x.type, type);
   if (!convert) return {};

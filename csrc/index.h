@@ -11,9 +11,6 @@ namespace rushlight {
 // A dimension given as an int, counted from the front; false when the array has no such dimension.
 bool read_dim(PyObject* value, const Array& x, int& dim);
 
-// A view of memory that `owner` keeps alive, with any strides.
-Owned view_as(const Array& owner, char* data, int ndim, const npy_intp* shape, const npy_intp* strides);
-
 // A dense copy of `x` as numbers of another type; empty where `converter` has nothing for the pair.
 Owned converted(const Array& x, Type type);
 

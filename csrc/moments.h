@@ -104,7 +104,7 @@ struct Cotangent {
   Cotangent from(int64_t at) const { return {g + at}; }
 };
 
-// What a ReLU or clamp lets through of it: where v <= low is not so, and v < high, where there is a bound above.
+// What a ReLU or clamp lets through of it: where v <= low is not so, and v < high, where there is a bound above. Without v all.
 template <class T>
 struct Gated {
   Cotangent<T> all;
@@ -112,10 +112,11 @@ struct Gated {
   T low, high;
   bool bounded;
   Vec<T> operator()(int64_t at, int64_t some) const {
+    if (!v) return all(at, some);
     const Vec<T> value = load_some(v + at, some), g = all(at, some), open = select(value <= splat(low), Vec<T>{}, g);
     return bounded ? select((value > splat(low)) & (value < splat(high)), g, Vec<T>{}) : open;
   }
-  Gated from(int64_t at) const { return {all.from(at), v + at, low, high, bounded}; }
+  Gated from(int64_t at) const { return {all.from(at), v ? v + at : nullptr, low, high, bounded}; }
 };
 
 // Adds sum(g) and sum(g * (x - mean)) over a run to `total` and `product`.

@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "sort.h"
 #include "vec.h"
+#include "view.h"
 
 namespace rushlight {
 namespace {
@@ -60,7 +61,7 @@ struct Rows {
     }
     shape[at] = n;
     strides[at] = x.strides[dim];
-    const Owned view = view_as(x, x.data, x.ndim, shape, strides);
+    const Owned view = view_as(x.object, x.data, x.ndim, shape, strides);
     copy_ = Owned(new_array(x.ndim, shape, x.type));
     if (!view || !copy_) return false;
     const Array dense = view_of(copy_.get());

@@ -45,7 +45,7 @@ def offered(function: Function) -> Function:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        if local.modes.function_modes or (local.modes.torch_function and _has_subclass(args, kwargs)):
+        if (STATE.busy and local.modes.function_modes) or (_has_subclass(args, kwargs) and local.modes.torch_function):
             relevant = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, TensorBase))
             handled, found = dispatch_function(run, args, kwargs, relevant)
             if handled:
