@@ -140,6 +140,8 @@ void pack_backward(const T* w, const T* end, int64_t depth, int64_t taps, int64_
     }
     for (int64_t j = 0; j < columns; j += L) {
       const int64_t rows = std::min(L, columns - j);
+      // The same channels of the next output lie far from these.
+      for (int64_t k = 0; k < rows * taps; k += int64_t(64 / sizeof(T))) __builtin_prefetch(from + (depth + j) * taps + k);
       for (int64_t t0 = 0; t0 < taps; t0 += L) {
         const int64_t here = std::min(L, taps - t0);
         Vec<T> square[L];

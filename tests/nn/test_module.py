@@ -469,3 +469,31 @@ def test_call_without_hooks_is_the_forward() -> None:
             return args, kwargs
 
     assert Plain()(1, a=2) == ((1,), {"a": 2})
+
+
+def without_parameters(layer, *names):
+    """The layer with plain tensors of twos in place of parameters and buffers."""
+    for name in names:
+        shape = getattr(layer, name).shape
+        delattr(layer, name)
+        setattr(layer, name, rushlight.full(shape, 2.0))
+    return layer
+
+
+def test_layers_use_what_stands_in_for_a_parameter():
+    x = rushlight.ones(2, 3)
+    assert rushlight.equal(without_parameters(nn.Linear(3, 4), "weight", "bias")(x), rushlight.full((2, 4), 8.0))
+    assert rushlight.equal(without_parameters(nn.LayerNorm(3), "bias")(x), rushlight.full((2, 3), 2.0))
+    image = rushlight.ones(1, 3, 4, 4)
+    assert rushlight.equal(without_parameters(nn.Conv2d(3, 1, 2, bias=False), "weight")(image), rushlight.full((1, 1, 3, 3), 24.0))
+    norm = without_parameters(nn.BatchNorm2d(3, eps=0.0), "weight", "running_mean").eval()
+    assert rushlight.equal(norm(image), rushlight.full((1, 3, 4, 4), -2.0))
+
+
+def test_a_module_that_was_not_initialised_says_so_when_called():
+    class Forgetful(nn.Module):
+        def __init__(self):
+            pass
+
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\) first in Forgetful"):
+        Forgetful()(1)

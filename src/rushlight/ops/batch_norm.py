@@ -66,22 +66,13 @@ class GatedBatchNormGrad(Primitive):
         return [each for each, wanted in zip(found, self.mask, strict=True) if wanted]
 
 
-class BatchNormEval(Primitive):
-    """Every channel standardised by given statistics: inputs (x[, w][, b], mean, var). Linear in x."""
+class BatchNormEval(Norm):
+    """Every channel standardised by given statistics: inputs (x[, w][, b], mean, var), one output. Linear in x."""
 
-    __slots__ = ("weighted", "biased", "eps")
-    keeps_layout = True
+    __slots__ = ()
     name = "batch_norm_eval"
     node_name = "NativeBatchNormBackward0"
-
-    def __init__(self, weighted: bool, biased: bool, eps: float) -> None:
-        self.weighted = weighted
-        self.biased = biased
-        self.eps = eps
-
-    def parts(self, inputs: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-        """x, w and b, None for what is not there."""
-        return inputs[0], inputs[1] if self.weighted else None, inputs[1 + self.weighted] if self.biased else None
+    outputs = 1
 
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.batch_norm_forward(*self.parts(arrays), arrays[-2], arrays[-1], False, self.eps)[0]

@@ -8,7 +8,7 @@ from rushlight.base.dtypes import int64
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.lazy import LazyModuleMixin
-from rushlight.nn.modules.module import Module
+from rushlight.nn.modules.module import Module, weight_and_bias
 from rushlight.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 from rushlight.ops.creation import empty, ones, zeros
 
@@ -106,13 +106,12 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
+        weight, bias = weight_and_bias(self)
         fields = self.__dict__
-        parameters, buffers = fields["_parameters"], fields["_buffers"]
+        buffers = fields["_buffers"]
         try:
-            weight, bias = parameters["weight"], parameters["bias"]
             mean, var, batches = buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]
-        except KeyError:  # parametrized, or replaced by something that is no parameter or buffer
-            weight, bias = self.weight, self.bias
+        except KeyError:  # replaced by something that is no buffer
             mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
         training, tracked, momentum = fields["training"], fields["track_running_stats"], fields["momentum"]
         if training and tracked and batches is not None:

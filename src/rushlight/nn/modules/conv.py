@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.lazy import LazyModuleMixin
-from rushlight.nn.modules.module import Module
+from rushlight.nn.modules.module import Module, weight_and_bias
 from rushlight.nn.modules.utils import _repeated, _reverse_repeat_tuple
 from rushlight.nn.parameter import Parameter, UninitializedParameter
 from rushlight.ops.creation import empty
@@ -163,12 +163,7 @@ class _PlainConvNd(_ConvNd):
         return self._convolve(input, weight, bias, fields["stride"], padding, fields["dilation"], fields["groups"])
 
     def forward(self, input: Any) -> Any:
-        parameters = self._parameters
-        try:
-            weight, bias = parameters["weight"], parameters["bias"]
-        except KeyError:  # parametrized, or replaced by something that is no parameter
-            weight, bias = self.weight, self.bias
-        return self._conv_forward(input, weight, bias)
+        return self._conv_forward(input, *weight_and_bias(self))
 
 
 class Conv1d(_PlainConvNd):

@@ -8,7 +8,7 @@ from typing import Any
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.lazy import LazyModuleMixin
-from rushlight.nn.modules.module import Module
+from rushlight.nn.modules.module import Module, weight_and_bias
 from rushlight.nn.parameter import Parameter, UninitializedParameter
 from rushlight.ops.creation import empty
 
@@ -63,12 +63,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Any) -> Any:
-        parameters = self._parameters
-        try:
-            weight, bias = parameters["weight"], parameters["bias"]
-        except KeyError:  # parametrized, or replaced by something that is no parameter
-            weight, bias = self.weight, self.bias
-        return F.linear(input, weight, bias)
+        return F.linear(input, *weight_and_bias(self))
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

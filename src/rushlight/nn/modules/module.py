@@ -488,6 +488,15 @@ class Module:
     float = _conversion.float_
 
 
+def weight_and_bias(layer: Module) -> tuple[Any, Any]:
+    """`layer.weight` and `layer.bias`, at every call of a layer: past `__getattr__`, unless they are no parameters of its own."""
+    parameters = layer._parameters
+    try:
+        return parameters["weight"], parameters["bias"]
+    except KeyError:  # parametrized, pruned, or replaced by a plain tensor
+        return layer.weight, layer.bias
+
+
 def make_empty(path: str) -> Any:
     """A module of the class that files know as `path`, without its state."""
     cls = entry_value(path)

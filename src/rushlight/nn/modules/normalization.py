@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.nn import functional as F
 from rushlight.nn import init
-from rushlight.nn.modules.module import Module
+from rushlight.nn.modules.module import Module, weight_and_bias
 from rushlight.nn.parameter import Parameter
 from rushlight.ops.creation import empty
 
@@ -79,7 +79,7 @@ class LayerNorm(Module):
                 init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(input, self.normalized_shape, *weight_and_bias(self), self.eps)
 
     def extra_repr(self) -> str:
         return (
