@@ -32,7 +32,7 @@ struct Job {
   T* sums;
   int64_t piece;       // elements of the sums of a panel and range
   int64_t tap_shares;  // tasks that share one
-  bool turned;    // few outputs: vectors run along the input's channels, sums are [taps * outputs][64]
+  bool turned;         // few outputs: vectors run along the input's channels, sums are [taps * outputs][64]
 
   void run(int64_t task) const;
   void run_turned(int64_t task) const;

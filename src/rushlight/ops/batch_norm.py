@@ -89,9 +89,7 @@ class BatchNormEval(Norm):
         gx = gw = gb = None
         if x is not None and not local.modes.grad:
             mask = (needs[0], True, self.biased and needs[1 + self.weighted])
-            found = iter(apply_multi(BatchNormEvalGrad(mask), (g, x, w, mean, invstd)))
-            gx, gw, gb = [next(found) if wanted else None for wanted in mask]
-            return (gx, gw, *([gb] if self.biased else []), None, None)
+            return (*self.gradients((x, w, mean, invstd), (g,), BatchNormEvalGrad(mask, True, self.eps)), None, None)
         if needs[0]:
             gx = g * (invstd if w is None else invstd * w).reshape(across).to(g._dtype)
         if self.weighted and needs[1]:
@@ -104,21 +102,15 @@ class BatchNormEval(Norm):
         return batch_norm, (*self.parts(tensors), tensors[-2], tensors[-1], False, 0.0, self.eps, False), {}
 
 
-class BatchNormEvalGrad(Primitive):
-    """The gradients that `mask` asks for, of (x, w, b), from (g, x, w, mean, invstd), in one pass. It is not differentiated."""
+class BatchNormEvalGrad(NormGrad):
+    """The gradients of batch normalisation by given statistics, in one pass. It is not differentiated."""
 
-    __slots__ = ("mask",)
-    keeps_layout = True
+    __slots__ = ()
     name = "native_batch_norm_backward"
-    outputs = 0
     differentiable = False
 
-    def __init__(self, mask: Needs) -> None:
-        self.mask = mask
-
-    def forward(self, k: Any, *arrays: Any) -> Any:
-        found = k.batch_norm_backward(*arrays, False, self.mask)
-        return [each for each, wanted in zip(found, self.mask, strict=True) if wanted]
+    def gradients(self, k: Any, g: Any, x: Any, w: Any, mean: Any, rstd: Any) -> Any:
+        return k.batch_norm_backward(g, x, w, mean, rstd, False, self.mask)
 
 
 class UpdateRunningStatistics(Primitive):

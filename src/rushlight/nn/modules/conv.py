@@ -219,7 +219,7 @@ class _ConvTransposeNd(_ConvNd):
             input, output_size, self.stride, self.padding, self.kernel_size, self._dims, self.dilation
         )
         return self._convolve(
-            input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
+            input, *weight_and_bias(self), self.stride, self.padding, output_padding, self.groups, self.dilation
         )
 
     def _output_padding(

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.nn import functional as F
 from rushlight.nn.modules.batchnorm import _LazyNormBase, _NormBase
+from rushlight.nn.modules.module import weight_and_bias
 
 __all__ = [
     "InstanceNorm1d",
@@ -48,7 +49,7 @@ class _InstanceNorm(_NormBase):
         use_input = self.training or not self.track_running_stats
         momentum = 0.0 if self.momentum is None else self.momentum
         return F.instance_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, use_input, momentum, self.eps
+            input, self.running_mean, self.running_var, *weight_and_bias(self), use_input, momentum, self.eps
         )
 
     def forward(self, input: Any) -> Any:
