@@ -35,9 +35,11 @@ struct Search {
     constexpr int64_t L = lanes<T>;
     constexpr int chains = 4;
     V best[chains];
+#pragma GCC unroll 4
     for (V& b : best) b = splat(worst());
     int64_t i = 0;
     for (; i + chains * L <= n; i += chains * L)
+#pragma GCC unroll 4
       for (int c = 0; c < chains; c++) {
         const V v = load(x + i + c * L);
         best[c] = beats(v, best[c]) ? v : best[c];

@@ -110,6 +110,7 @@ void dot_tile(const T* const* a, const T* b, int64_t b_stride, int64_t length, c
   const Vec<T>* const flat = &sum[0][0];
   for (int first = 0; first < count; first += L) {
     Vec<T> square[L];
+#pragma GCC unroll 16
     for (int i = 0; i < L; i++) square[i] = first + i < count ? flat[first + i] : Vec<T>{};
     transpose_registers<T>(square);
     for (int64_t half = L / 2; half > 0; half /= 2)

@@ -38,14 +38,20 @@ inline void sum_vectors(const T* from, const Term<T>* term, int64_t terms, int64
   constexpr int64_t L = lanes<T>;
   const auto read = [&](const T* p, int j) { return n == L || j < C - 1 ? load(p + j * L) : load_first(p + j * L, n); };
   Vec<T> sum[Q][C];
+#pragma GCC unroll 8
   for (int j = 0; j < C; j++)
+#pragma GCC unroll 8
     for (int q = 0; q < Q; q++) sum[q][j] = bias ? read(bias + c, j) : Vec<T>{};
   for (int64_t u = 0; u < terms; u++)
+#pragma GCC unroll 8
     for (int j = 0; j < C; j++) {
       const Vec<T> w = read(term[u].weight + c, j);
+#pragma GCC unroll 8
       for (int q = 0; q < Q; q++) sum[q][j] = fma(read(from + term[u].source + q * step + c, j), w, sum[q][j]);
     }
+#pragma GCC unroll 8
   for (int q = 0; q < Q; q++)
+#pragma GCC unroll 8
     for (int j = 0; j < C; j++) {
       T* const at = to + q * to_step + c + j * L;
       if (n == L || j < C - 1)
@@ -200,11 +206,14 @@ void correlate(const T* g, int64_t g_step, const T* x, int64_t x_step, int64_t t
   const bool full = channels == lanes<T>;
   const auto read = [&](const T* p) { return full ? load(p) : load_first(p, channels); };
   Vec<T> sum[K];
+#pragma GCC unroll 8
   for (int k = 0; k < K; k++) sum[k] = Vec<T>{};
   for (int64_t i = 0; i < count; i++, g += g_step, x += x_step) {
     const Vec<T> cotangent = read(g);
+#pragma GCC unroll 8
     for (int k = 0; k < K; k++) sum[k] = fma(cotangent, read(x + k * tap_step), sum[k]);
   }
+#pragma GCC unroll 8
   for (int k = 0; k < K; k++) store(sums + k * pitch, load(sums + k * pitch) + sum[k]);
 }
 

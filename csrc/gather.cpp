@@ -135,9 +135,20 @@ bool gather_lines(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_
   return true;
 }
 
-template <class T>
-bool gather_all(const Lines<3>& lines, int64_t n) {
-  const int64_t columns = lines.columns(n, sizeof(T)), chunks = (lines.inner + columns - 1) / columns;
+using GatherLines = bool (*)(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_t begin, int64_t end, int64_t from, int64_t to);
+
+GatherLines gather_lines_for(int64_t size) {
+  switch (size) {
+    case 1: return gather_lines<int8_t>;
+    case 2: return gather_lines<int16_t>;
+    case 4: return gather_lines<int32_t>;
+    case 8: return gather_lines<int64_t>;
+    default: return nullptr;
+  }
+}
+
+bool gather_all(const Lines<3>& lines, int64_t n, int64_t size, GatherLines gather) {
+  const int64_t columns = lines.columns(n, size), chunks = (lines.inner + columns - 1) / columns;
   const int64_t work = lines.groups * lines.inner * lines.length, unit_work = columns * lines.length;
   // A single long line is cut too: nothing is written twice.
   const int64_t part = lines.groups * chunks < 8 ? std::max<int64_t>(1, block_elements / columns) : lines.length;
@@ -151,7 +162,7 @@ bool gather_all(const Lines<3>& lines, int64_t n) {
       char* at[3];
       lines.at(unit / parts / chunks, at);
       const int64_t end = std::min(lines.length, begin + part), to = std::min(lines.inner, from + columns);
-      if (!gather_lines<T>(lines, at, n, begin, end, from, to)) good = false;
+      if (!gather(lines, at, n, begin, end, from, to)) good = false;
     }
   };
   if (work <= serial_elements)
@@ -178,21 +189,14 @@ PyObject* run_gather(PyObject* const* args) {
   Owned copy;
   int dim;
   if (!args[0] || !args[1] || !x.read(args[0]) || !read_dim(args[1], x, dim) || !read_index(args[2], x, dim, index, copy)) return nullptr;
+  const GatherLines gather = gather_lines_for(x.itemsize());
+  if (!gather) return decline();
   Owned result(new_array(index.ndim, index.shape, x.type));
   if (!result) return nullptr;
   const Array y = view_of(result.get());
   Lines<3> lines;
   lines.prepare(index.shape, index.ndim, dim, {&y, &index, &x});
-  const int64_t n = x.shape[dim];
-  bool good = false;
-  switch (x.itemsize()) {
-    case 1: good = gather_all<int8_t>(lines, n); break;
-    case 2: good = gather_all<int16_t>(lines, n); break;
-    case 4: good = gather_all<int32_t>(lines, n); break;
-    case 8: good = gather_all<int64_t>(lines, n); break;
-    default: return decline();
-  }
-  return good ? result.give() : decline();
+  return gather_all(lines, x.shape[dim], x.itemsize(), gather) ? result.give() : decline();
 }
 
 // ---- scatter ----
@@ -281,20 +285,42 @@ void start_lines(const Scatter& job, char* const (&at)[4], int64_t size, int64_t
   }
 }
 
-// Calls work(at, from, to) for groups of lines that threads may take; false where any call was.
-template <class Work>
-bool each_lines(const Scatter& job, int64_t size, Work&& work_lines) {
+using ScatterLines = bool (*)(const Scatter& job, char* const (&at)[4], int64_t from, int64_t to);
+
+// Elements that are only moved are moved as integers of their size.
+ScatterLines moving(int64_t size) {
+  switch (size) {
+    case 1: return scatter_lines<int8_t, Write>;
+    case 2: return scatter_lines<int16_t, Write>;
+    case 4: return scatter_lines<int32_t, Write>;
+    case 8: return scatter_lines<int64_t, Write>;
+    default: return nullptr;
+  }
+}
+
+// False at an index out of bounds. `identity`: what the places that are written forget their value for first; nullptr where
+// they keep it.
+bool scatter_all(const Scatter& job, int64_t size, ScatterLines scatter, const void* identity = nullptr) {
   const Lines<4>& lines = job.lines;
+  Scatter resetting = job;
+  const ScatterLines reset = moving(size);
+  if (identity) {
+    resetting.lines.data[Source] = const_cast<char*>(static_cast<const char*>(identity));
+    resetting.lines.along[Source] = resetting.lines.across[Source] = 0;
+    for (int d = 0; d < resetting.lines.ndim; d++) resetting.lines.strides[Source][d] = 0;
+  }
   const int64_t columns = lines.columns(job.n, size), chunks = (lines.inner + columns - 1) / columns;
   const int64_t unit_work = columns * std::max(lines.length, job.whole ? job.n : 0), units = lines.groups * chunks;
   const ReleaseGil released(units * unit_work);
   std::atomic<bool> good{true};
   auto some = [&](int64_t first, int64_t last) {
     for (int64_t unit = first; unit < last; unit++) {
-      const int64_t from = unit % chunks * columns;
+      const int64_t from = unit % chunks * columns, to = std::min(lines.inner, from + columns);
       char* at[4];
       lines.at(unit / chunks, at);
-      if (!work_lines(at, from, std::min(lines.inner, from + columns))) good = false;
+      if (job.whole) start_lines(job, at, size, from, to);
+      char* const forgetting[4] = {at[Y], at[Index], resetting.lines.data[Source], at[Start]};
+      if ((identity && !reset(resetting, forgetting, from, to)) || !scatter(job, at, from, to)) good = false;
     }
   };
   if (units * unit_work <= serial_elements)
@@ -302,37 +328,6 @@ bool each_lines(const Scatter& job, int64_t size, Work&& work_lines) {
   else
     parallel_range(units, std::max<int64_t>(1, block_elements / unit_work), some);
   return good;
-}
-
-template <class T, class Op>
-bool scatter_all(const Scatter& job) {
-  return each_lines(job, sizeof(T), [&](char* const(&at)[4], int64_t from, int64_t to) {
-    if (job.whole) start_lines(job, at, sizeof(T), from, to);
-    return scatter_lines<T, Op>(job, at, from, to);
-  });
-}
-
-// Numbers that are only moved are moved as integers: fewer functions to compile.
-template <class T>
-using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
-
-// `identity`: what the places that are written forget their value for first; nullptr where they keep it.
-template <class T, class Op>
-bool reduce_all(const Scatter& job, const T* identity) {
-  Scatter resetting = job;
-  if (identity) {
-    resetting.lines.data[Source] = const_cast<char*>(reinterpret_cast<const char*>(identity));
-    resetting.lines.along[Source] = resetting.lines.across[Source] = 0;
-    for (int d = 0; d < resetting.lines.ndim; d++) resetting.lines.strides[Source][d] = 0;
-  }
-  return each_lines(job, sizeof(T), [&](char* const(&at)[4], int64_t from, int64_t to) {
-    if (job.whole) start_lines(job, at, sizeof(T), from, to);
-    if (identity) {
-      char* const reset[4] = {at[Y], at[Index], resetting.lines.data[Source], at[Start]};
-      if (!scatter_lines<Bits<T>, Write>(resetting, reset, from, to)) return false;
-    }
-    return scatter_lines<T, Op>(job, at, from, to);
-  });
 }
 
 // What scatter's arguments come to: the result and the lines to work.
@@ -379,13 +374,9 @@ struct Prepared {
 PyObject* run_scatter(PyObject* const* args) {
   Prepared prepared;
   if (!prepared.read(args[0], args[1], args[2], args[3], false)) return nullptr;
-  switch (prepared.x.itemsize()) {
-    case 1: return prepared.give(scatter_all<int8_t, Write>(prepared.job));
-    case 2: return prepared.give(scatter_all<int16_t, Write>(prepared.job));
-    case 4: return prepared.give(scatter_all<int32_t, Write>(prepared.job));
-    case 8: return prepared.give(scatter_all<int64_t, Write>(prepared.job));
-    default: return decline();
-  }
+  const int64_t size = prepared.x.itemsize();
+  const ScatterLines move = moving(size);
+  return move ? prepared.give(scatter_all(prepared.job, size, move)) : decline();
 }
 
 // "x dim index source"
@@ -393,10 +384,10 @@ PyObject* run_scatter_add(PyObject* const* args) {
   Prepared prepared;
   if (!prepared.read(args[0], args[1], args[2], args[3], true)) return nullptr;
   switch (prepared.x.type) {
-    case Type::F32: return prepared.give(scatter_all<float, Add>(prepared.job));
-    case Type::F64: return prepared.give(scatter_all<double, Add>(prepared.job));
-    case Type::I32: return prepared.give(scatter_all<int32_t, Add>(prepared.job));
-    case Type::I64: return prepared.give(scatter_all<int64_t, Add>(prepared.job));
+    case Type::F32: return prepared.give(scatter_all(prepared.job, sizeof(float), scatter_lines<float, Add>));
+    case Type::F64: return prepared.give(scatter_all(prepared.job, sizeof(double), scatter_lines<double, Add>));
+    case Type::I32: return prepared.give(scatter_all(prepared.job, sizeof(int32_t), scatter_lines<int32_t, Add>));
+    case Type::I64: return prepared.give(scatter_all(prepared.job, sizeof(int64_t), scatter_lines<int64_t, Add>));
     default: return decline();
   }
 }
@@ -404,13 +395,12 @@ PyObject* run_scatter_add(PyObject* const* args) {
 template <class T>
 bool reduce_by(const char* name, const Scatter& job, bool include_self) {
   using Limits = std::numeric_limits<T>;
-  const T zero(0), one(1);
   const T low = Limits::has_infinity ? -Limits::infinity() : Limits::lowest(), high = Limits::has_infinity ? Limits::infinity() : Limits::max();
-  auto unless_kept = [&](const T& identity) { return include_self ? nullptr : &identity; };
-  if (std::strcmp(name, "sum") == 0) return reduce_all<T, Add>(job, unless_kept(zero));
-  if (std::strcmp(name, "prod") == 0) return reduce_all<T, Multiply>(job, unless_kept(one));
-  if (std::strcmp(name, "amax") == 0) return reduce_all<T, Largest>(job, unless_kept(low));
-  return std::strcmp(name, "amin") == 0 && reduce_all<T, Smallest>(job, unless_kept(high));
+  auto reduce = [&](ScatterLines scatter, T identity) { return scatter_all(job, sizeof(T), scatter, include_self ? nullptr : &identity); };
+  if (std::strcmp(name, "sum") == 0) return reduce(scatter_lines<T, Add>, T(0));
+  if (std::strcmp(name, "prod") == 0) return reduce(scatter_lines<T, Multiply>, T(1));
+  if (std::strcmp(name, "amax") == 0) return reduce(scatter_lines<T, Largest>, low);
+  return std::strcmp(name, "amin") == 0 && reduce(scatter_lines<T, Smallest>, high);
 }
 
 // "x dim index source reduce include_self"; the mean is the reference's.

@@ -22,7 +22,7 @@ constexpr int64_t depth_block = 1024;           // rows of a packed block of B, 
 constexpr int64_t streamed_rows = 36;           // up to so many rows of A, B is not worth packing
 constexpr int64_t small_b = 64 << 10;           // elements of a B that stays in the cache as it is
 constexpr int64_t scattered_bytes = 1024, scattered_rows = 96;  // rows of B so far apart are packed for so many rows of A
-constexpr int64_t gathered_tiles = 8;           // of a column-major A that are brought together at a time
+constexpr int64_t gathered_tiles = 16;          // of a column-major A that are brought together at a time: whole cache lines of it
 
 template <class T>
 inline constexpr int64_t block_elements = (512 << 10) / int64_t(sizeof(T));  // of a packed block of B
@@ -54,12 +54,11 @@ struct Plan {
     depth = depth_block;
     // Chunks of B that lie in the cache while the few tiles of rows pass over them.
     if (!pack && !small) depth = std::clamp<int64_t>((64 << 10) / g.n, 32, 128);
-    // What is brought together of a column-major A should stay in the first cache.
-    if (g.a_column != 1) depth = std::min<int64_t>(depth, 512);
+    // What is brought together of a column-major A should stay in the caches, and serve many columns.
+    if (g.a_column != 1) depth = std::min<int64_t>(depth, 256);
     depth_blocks = std::max<int64_t>(1, ceil_div(g.k, depth));
-    // As many columns as fill the block: rows of C are then written in long pieces. What is brought together of a wide product's
-    // A should serve more of them.
-    const int64_t least = g.a_column != 1 ? std::clamp(g.n / 2, column_block<T>, 2 * column_block<T>) : column_block<T>;
+    // As many columns as fill the block: rows of C are then written in long pieces.
+    const int64_t least = g.a_column != 1 ? std::clamp<int64_t>(g.n, column_block<T>, 4 * column_block<T>) : column_block<T>;
     column_blocks = ceil_div(g.n, std::max(least, block_elements<T> / std::max<int64_t>(1, std::min(depth, g.k))));
     // Chunks of rows are for threads only.
     row_chunks = 1;

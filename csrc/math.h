@@ -101,12 +101,15 @@ template <class V, class T, size_t N>
 inline V polynomial(const T (&coefficients)[N], V x) {
   V sum = splat(coefficients[0]);
   if constexpr (N <= 6) {
+#pragma GCC unroll 32
     for (size_t i = 1; i < N; i++) sum = sum * x + splat(coefficients[i]);
     return sum;
   } else {
     const V square = x * x;
     V other = splat(coefficients[1]);
+#pragma GCC unroll 32
     for (size_t i = 2; i < N; i += 2) sum = sum * square + splat(coefficients[i]);
+#pragma GCC unroll 32
     for (size_t i = 3; i < N; i += 2) other = other * square + splat(coefficients[i]);
     return N % 2 ? other * x + sum : sum * x + other;
   }

@@ -48,16 +48,21 @@ inline void block_sums(int64_t count, T (&sums)[K], Each&& each) {
   Vec<T> acc[K][chains] = {};
   int64_t i = 0;
   for (; i + chains * L <= count; i += chains * L)
+#pragma GCC unroll 4
     for (int c = 0; c < chains; c++) {
       Vec<T> terms[K];
       each(terms, i + c * L, L);
+#pragma GCC unroll 8
       for (int k = 0; k < K; k++) acc[k][c] += terms[k];
     }
-  for (int c = 0; i < count; i += L, c++) {
+#pragma GCC unroll 4
+  for (int c = 0; c < chains && i < count; i += L, c++) {
     Vec<T> terms[K];
     each(terms, i, std::min(L, count - i));
+#pragma GCC unroll 8
     for (int k = 0; k < K; k++) acc[k][c] += terms[k];
   }
+#pragma GCC unroll 8
   for (int k = 0; k < K; k++) sums[k] = sum_lanes<T>((acc[k][0] + acc[k][1]) + (acc[k][2] + acc[k][3]));
 }
 
@@ -167,6 +172,7 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
           const int64_t some = std::min(L, width - j);
           const Vec<T> shifts = load_some(shift + j, some);
           Vec<T> total = load_some(sum + j, some), squares = load_some(square + j, some);
+#pragma GCC unroll 8
           for (int r = 0; r < R; r++) {
             const Vec<T> d = load_some(p + (from + r) * stride + j, some) - shifts;
             total += d;

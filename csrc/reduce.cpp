@@ -87,12 +87,15 @@ struct Sum {
     auto row = [&](int64_t i, int k) { return Term::of(V == 1 ? load_some(p + i * stride, width) : load(p + i * stride + k * L)); };
     int64_t i = begin;
     for (; i + 2 <= end; i += 2)
+#pragma GCC unroll 8
       for (int k = 0; k < V; k++) {
         even[k] += row(i, k);
         odd[k] += row(i + 1, k);
       }
+#pragma GCC unroll 8
     for (int k = 0; i < end && k < V; k++) even[k] += row(i, k);
     T sums[V * L];
+#pragma GCC unroll 8
     for (int k = 0; k < V; k++) store(sums + k * L, Vec<T>(even[k] + odd[k]));
     for (int64_t j = 0; j < std::min(width, V * L); j++) parts[j] += double(sums[j]);
   }

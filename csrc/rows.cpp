@@ -14,6 +14,10 @@ bool is_half(Type type) { return type == Type::F16 || type == Type::BF16; }
 template <class T>
 void gather_as(char* dense, const char* strided, int64_t step, int64_t count) {
   T* y = reinterpret_cast<T*>(dense);
+  if (step == 0) {
+    std::fill_n(y, count, *reinterpret_cast<const T*>(strided));
+    return;
+  }
   for (int64_t i = 0; i < count; i++) y[i] = *reinterpret_cast<const T*>(strided + i * step);
 }
 

@@ -27,6 +27,7 @@ struct Columns {
     if constexpr (V == 1)
       found.v[0] = load_some(p, some);
     else
+#pragma GCC unroll 8
       for (int k = 0; k < V; k++) found.v[k] = rushlight::load(p + k * lanes<T>);
     return found;
   }
@@ -34,10 +35,12 @@ struct Columns {
     if constexpr (V == 1)
       store_some(p, v[0], some);
     else
+#pragma GCC unroll 8
       for (int k = 0; k < V; k++) rushlight::store(p + k * lanes<T>, v[k]);
   }
   template <class F>
   void each(F&& f) {
+#pragma GCC unroll 8
     for (int k = 0; k < V; k++) f(v[k], k);
   }
 };
@@ -50,8 +53,10 @@ Columns<T, V> column_sums(int64_t n, Term&& term) {
     Columns<T, V> part{};
     for (int64_t i = begin; i < std::min(n, begin + row_block); i++) {
       const Columns<T, V> terms = term(i);
+#pragma GCC unroll 8
       for (int k = 0; k < V; k++) part.v[k] += terms.v[k];
     }
+#pragma GCC unroll 8
     for (int k = 0; k < V; k++) total.v[k] += part.v[k];
   }
   return total;
@@ -72,9 +77,11 @@ T row_max(const T* x, int64_t n) {
   constexpr int64_t L = lanes<T>;
   constexpr int chains = 4;
   Vec<T> best[chains];
+#pragma GCC unroll 4
   for (Vec<T>& b : best) b = splat(-infinity<T>);
   int64_t i = 0;
   for (; i + chains * L <= n; i += chains * L)
+#pragma GCC unroll 4
     for (int c = 0; c < chains; c++) best[c] = max(load(x + i + c * L), best[c]);
   for (; i < n; i += L) best[0] = max(load_some(x + i, std::min(L, n - i), -infinity<T>), best[0]);
   return max_lanes<T>(max(max(best[0], best[1]), max(best[2], best[3])));

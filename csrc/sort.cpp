@@ -70,6 +70,7 @@ template <class K>
 void sort_by_digits(const K* keys, uint32_t* order, int64_t n, Pair<K>* from, Pair<K>* to) {
   uint32_t counts[digits<K>][buckets] = {};
   for (int64_t i = 0; i < n; i++)
+#pragma GCC unroll 8
     for (int d = 0; d < digits<K>; d++) counts[d][digit_of(keys[i], d)]++;
   int used[digits<K>];
   const int number = differing(counts, keys[0], n, used);

@@ -64,6 +64,23 @@ def test_one_gradient(shapes, wanted):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("right", [False, True])
+def test_gradients_lie_as_their_matrix(left, right, dtype):
+    """A transposed side's gradient is transposed, so that its leaf takes it as it comes."""
+    found = []
+    for lib in (rl, torch):
+        a, b = (make(lib, (3, 2) if left else (2, 3), 0, dtype), make(lib, (4, 3) if right else (3, 4), 1, dtype))
+        sides = [x.requires_grad_().t() if turned else x.requires_grad_() * 1 for x, turned in ((a, left), (b, right))]
+        strides = []
+        for side in sides:
+            side.register_hook(lambda g, strides=strides: strides.append(g.stride()))
+        (sides[0] @ sides[1]).backward(make(lib, (2, 4), 77, dtype))
+        found.append((sorted(strides), a.grad.tolist(), a.grad.stride(), b.grad.tolist(), b.grad.stride()))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "int8", "uint8", "bool"])
 def test_dtypes(dtype):
     for shapes in (((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((2, 2, 3), (2, 3, 4))):

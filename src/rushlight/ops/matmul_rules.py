@@ -38,19 +38,19 @@ class Mm(Product):
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         a, b = inputs
-        return (a if needs[1] else None, b if needs[0] else None, needs[1] and is_transposed(b))
+        by_columns = (needs[0] and is_transposed(a), needs[1] and is_transposed(b))
+        return (a if needs[1] else None, b if needs[0] else None, by_columns)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         a, b, by_columns = saved
-        ga = apply2(MM, g, transposed(b)) if needs[0] else None
-        if not needs[1]:
-            return ga, None
         # The gradient of a transposed matrix (a linear layer's weight) lies in memory as the matrix does.
-        gb = (
-            apply_view(TRANSPOSE, apply2(MM, apply_view(TRANSPOSE, g), conj(a)))
-            if by_columns
-            else apply2(MM, transposed(a), g)
-        )
+        flipped: Any = apply_view(TRANSPOSE, g) if by_columns[0] or by_columns[1] else None
+        ga: Any = None
+        gb: Any = None
+        if needs[0]:
+            ga = apply_view(TRANSPOSE, apply2(MM, conj(b), flipped)) if by_columns[0] else apply2(MM, g, transposed(b))
+        if needs[1]:
+            gb = apply_view(TRANSPOSE, apply2(MM, flipped, conj(a))) if by_columns[1] else apply2(MM, transposed(a), g)
         return ga, gb
 
 
