@@ -30,6 +30,7 @@ MANIFEST = "rushlight/_engine.txt"
 MODULES = (
     "rushlight.backends.hidden",
     "rushlight.base.kinds",
+    "rushlight.base.shape",
     "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",
@@ -47,6 +48,7 @@ MODULES = (
     "rushlight.ops.arithmetic_rules",
     "rushlight.ops.common",
     "rushlight.ops.cross_entropy",
+    "rushlight.ops.factory",
     "rushlight.ops.foreach",
     "rushlight.ops.matmul_rules",
     "rushlight.ops.nll_loss",

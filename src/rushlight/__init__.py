@@ -53,7 +53,7 @@ from rushlight.base.layout import (
     preserve_format,
     strided,
 )
-from rushlight.base.shape import Size
+from rushlight.base.size import Size
 from rushlight.core.generator import Generator
 from rushlight.core.printing import set_printoptions
 from rushlight.core.public import Tensor

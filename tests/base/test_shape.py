@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import rushlight as rl
 from rushlight.base.shape import (
-    Size,
     broadcast_shapes,
     check_sizes,
     contiguous_strides,
@@ -20,6 +19,7 @@ from rushlight.base.shape import (
     normalize_dims,
     shape_argument,
 )
+from rushlight.base.size import Size
 
 torch = pytest.importorskip("torch", reason="parity tests need torch")
 

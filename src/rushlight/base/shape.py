@@ -1,4 +1,4 @@
-"""`Size` and pure integer shape maths: broadcasting, strides, dimension arguments."""
+"""Pure integer shape maths: broadcasting, strides, dimension arguments."""
 
 from __future__ import annotations
 
@@ -8,43 +8,6 @@ from math import prod
 from typing import Any
 
 Shape = tuple[int, ...]
-
-
-class Size(tuple[int, ...]):
-    """The shape of a tensor, a tuple of ints that prints as torch's does.
-
-    >>> Size((2, 3))
-    torch.Size([2, 3])
-    """
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        """The number of elements of a tensor of this shape."""
-        return prod(self)
-
-    def __repr__(self) -> str:
-        return f"torch.Size([{', '.join(map(str, self))}])"
-
-    __str__ = __repr__
-
-    def __getitem__(self, key: Any) -> Any:
-        found = tuple.__getitem__(self, key)
-        return Size(found) if isinstance(key, slice) else found
-
-    def __add__(self, other: Any) -> Any:
-        return Size(tuple.__add__(self, other)) if isinstance(other, tuple) else NotImplemented
-
-    def __radd__(self, other: Any) -> Any:
-        return Size(tuple.__add__(tuple(other), self)) if isinstance(other, tuple) else NotImplemented
-
-    def __mul__(self, other: Any) -> Any:
-        return Size(tuple.__mul__(self, other))
-
-    __rmul__ = __mul__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Size, (tuple(self),))
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -108,6 +71,11 @@ def normalize_dims(dims: Any, rank: int, operation: str = "") -> Shape:
 
 def shape_argument(args: tuple[Any, ...], operation: str) -> Shape:
     """A shape given as ints (`zeros(2, 3)`) or as one sequence (`zeros((2, 3))`)."""
+    for n in args:
+        if type(n) is not int:
+            break
+    else:
+        return args
     given: Any = args
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         given = args[0]

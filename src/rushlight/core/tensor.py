@@ -16,7 +16,8 @@ from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import device
 from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, dtype
 from rushlight.base.kinds import FROM_NUMPY, Device, Dtype
-from rushlight.base.shape import Shape, Size
+from rushlight.base.shape import Shape
+from rushlight.base.size import Size
 from rushlight.core.binding import BoundFunction
 from rushlight.core.modes import local
 from rushlight.core.storage import Array, AutogradMeta, Storage, View

@@ -13,7 +13,7 @@ from rushlight.base.dtypes import (
     scalar_dtype,
 )
 from rushlight.base.layout import check_layout, check_memory_format, format_order, preserve_format, strided
-from rushlight.base.shape import Shape, check_sizes, shape_argument
+from rushlight.base.shape import Shape, shape_argument
 from rushlight.core.primitive import Primitive
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.common import methods
@@ -25,13 +25,14 @@ from rushlight.ops.factory import (
     chosen_device,
     create,
     deliver,
+    like_order,
     number_argument,
-    offered,
     on_device,
-    order_of,
     placement,
+    sizes_argument,
 )
 from rushlight.ops.from_data import as_tensor, asarray, from_numpy, frombuffer, tensor
+from rushlight.ops.offered import offered
 from rushlight.ops.ranges import arange, eye, linspace, logspace, range
 
 __all__ = [
@@ -73,21 +74,6 @@ class EmptyStrided(Primitive):
     def forward(self, k: Any, *arrays: Any) -> Any:
         reach = 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)) if all(self.shape) else 0
         return k.as_strided(k.empty((max(reach, 1),), self.dtype.np), self.shape, self.strides, 0)
-
-
-def sizes_argument(args: tuple[Any, ...], size: Any, operation: str) -> Shape:
-    """The shape given as ints, as one sequence, or as `size=`; `RuntimeError` for negative sizes."""
-    if size is not None:
-        args = (size,)
-    elif not args:
-        raise TypeError(
-            f'{operation}() missing 1 required positional arguments: "size"; give sizes as {operation}(2, 3) or {operation}((2, 3))'
-        )
-    shape = shape_argument(args, operation)
-    for n in shape:
-        if n < 0:
-            check_sizes(shape, operation)
-    return shape
 
 
 # Constants.
@@ -255,14 +241,6 @@ def _like(
     return create(
         Fill(input._shape, on_device(of, where), value, like_order(input, memory_format)), where, requires_grad
     )
-
-
-def like_order(input: Any, memory_format: Any) -> Shape | None:
-    """The memory order of a tensor made like `input`: its own (None, `preserve_format`) or the format's."""
-    if memory_format is not None and memory_format is not preserve_format:
-        return format_order(memory_format, len(input._shape))
-    array = input._array
-    return None if array is None or input._device.type == "meta" else order_of(array)
 
 
 @offered

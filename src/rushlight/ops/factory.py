@@ -1,11 +1,12 @@
-"""What all functions that make new tensors share: the call itself, dtype and device arguments, memory order."""
+"""What all functions that make new tensors share: the call itself, dtype and device arguments, memory order.
+
+`offered`, which decorates them, is in ops/offered.py.
+"""
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,41 +26,17 @@ from rushlight.base.dtypes import (
     int64,
 )
 from rushlight.base.kinds import Device, Dtype
-from rushlight.base.layout import check_layout, dense_order, inverse_order
-from rushlight.base.shape import Shape
+from rushlight.base.layout import check_layout, dense_order, format_order, inverse_order, preserve_format
+from rushlight.base.shape import Shape, check_sizes, shape_argument
 from rushlight.core.modes import STATE, local
-from rushlight.core.primitive import PLAIN, Primitive, dispatch_function
+from rushlight.core.primitive import Primitive
 from rushlight.core.storage import Array, View
 from rushlight.core.tensor import TensorBase, wrap
 from rushlight.ops.common import write_out
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
 # Python's own types stand for dtypes, as in torch.
 _PYTHON_TYPES: Final[dict[Any, dtype]] = {float: float64, int: int64, bool: bool_, complex: complex128}
 _warned_about: set[str] = set()
-
-
-def offered(function: Function) -> Function:
-    """Let `__torch_function__` of modes and of subclasses among the arguments receive calls of `function` first."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if (STATE.busy and local.modes.function_modes) or (_has_subclass(args, kwargs) and local.modes.torch_function):
-            relevant = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, TensorBase))
-            handled, found = dispatch_function(run, args, kwargs, relevant)
-            if handled:
-                return found
-        return function(*args, **kwargs)
-
-    return run  # type: ignore[return-value]
-
-
-def _has_subclass(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    for value in args:
-        if isinstance(value, TensorBase) and type(value) not in PLAIN:
-            return True
-    return bool(kwargs) and any(isinstance(value, TensorBase) and type(value) not in PLAIN for value in kwargs.values())
 
 
 def create(op: Primitive, where: Device, requires_grad: bool = False) -> Any:
@@ -85,6 +62,21 @@ def deliver(result: Any, out: Any, operation: str) -> Any:
 
 
 # Arguments.
+
+
+def sizes_argument(args: tuple[Any, ...], size: Any, operation: str) -> Shape:
+    """The shape given as ints, as one sequence, or as `size=`; `RuntimeError` for negative sizes."""
+    if size is not None:
+        args = (size,)
+    elif not args:
+        raise TypeError(
+            f'{operation}() missing 1 required positional arguments: "size"; give sizes as {operation}(2, 3) or {operation}((2, 3))'
+        )
+    shape = shape_argument(args, operation)
+    for n in shape:
+        if n < 0:
+            check_sizes(shape, operation)
+    return shape
 
 
 def as_dtype(value: Any, operation: str) -> dtype:
@@ -183,6 +175,14 @@ def empty_ordered(k: Any, shape: Shape, of: np.dtype[Any], order: Shape | None) 
     if order is None:
         return k.empty(shape, of)  # type: ignore[no-any-return]
     return k.permute(k.empty(tuple(shape[d] for d in order), of), inverse_order(order))  # type: ignore[no-any-return]
+
+
+def like_order(input: Any, memory_format: Any) -> Shape | None:
+    """The memory order of a tensor made like `input`: its own (None, `preserve_format`) or the format's."""
+    if memory_format is not None and memory_format is not preserve_format:
+        return format_order(memory_format, len(input._shape))
+    array = input._array
+    return None if array is None or input._device.type == "meta" else order_of(array)
 
 
 def order_of(array: Array) -> Shape | None:

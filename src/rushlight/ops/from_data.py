@@ -32,12 +32,12 @@ from rushlight.ops.factory import (
     check_fits,
     chosen_device,
     finished,
-    offered,
     on_device,
     placement,
     upload,
 )
 from rushlight.ops.history import detach
+from rushlight.ops.offered import offered
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
 

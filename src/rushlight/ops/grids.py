@@ -9,13 +9,14 @@ import numpy as np
 
 from rushlight.base.dtypes import INTEGER, dtype, float16, float32, float64, int64
 from rushlight.base.layout import strided
-from rushlight.base.shape import Size
 from rushlight.base.shape import broadcast_shapes as common_shape
+from rushlight.base.size import Size
 from rushlight.core.primitive import Primitive, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import refuse
 from rushlight.ops.common import check_broadcast, serve
-from rushlight.ops.factory import Fill, deliver, finished, offered, placement, upload
+from rushlight.ops.factory import Fill, deliver, finished, placement, upload
+from rushlight.ops.offered import offered
 from rushlight.ops.shape import stack
 
 __all__ = ["broadcast_shapes", "cartesian_prod", "combinations", "complex", "meshgrid", "polar", "tril_indices", "triu_indices"]

@@ -15,7 +15,7 @@ from rushlight.ops.checks import need_real, need_tensor, no_derivative, not_impl
 from rushlight.ops.common import methods, serve
 from rushlight.ops.creation import linspace
 from rushlight.ops.extremes import named
-from rushlight.ops.factory import offered
+from rushlight.ops.offered import offered
 from rushlight.ops.reduce import delivered
 from rushlight.ops.sort import searchsorted
 

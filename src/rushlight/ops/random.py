@@ -14,7 +14,6 @@ from rushlight.core.primitive import apply1, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_tensor
 from rushlight.ops.common import check_broadcast, methods
-from rushlight.ops.creation import like_order, sizes_argument
 from rushlight.ops.draws import (
     Bernoulli,
     DrawAny,
@@ -36,7 +35,17 @@ from rushlight.ops.draws import (
     Poisson,
     Sample,
 )
-from rushlight.ops.factory import as_dtype, chosen_device, create, deliver, offered, on_device, placement
+from rushlight.ops.factory import (
+    as_dtype,
+    chosen_device,
+    create,
+    deliver,
+    like_order,
+    on_device,
+    placement,
+    sizes_argument,
+)
+from rushlight.ops.offered import offered
 
 __all__ = [
     "bernoulli",

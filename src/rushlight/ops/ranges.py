@@ -23,7 +23,8 @@ from rushlight.base.dtypes import (
 from rushlight.base.layout import strided
 from rushlight.core.primitive import Primitive
 from rushlight.core.tensor import TensorBase
-from rushlight.ops.factory import Fill, create, deliver, number_argument, offered, placement
+from rushlight.ops.factory import Fill, create, deliver, number_argument, placement
+from rushlight.ops.offered import offered
 
 __all__ = ["arange", "eye", "linspace", "logspace", "range"]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from rushlight.base.dtypes import COMPLEX
 from rushlight.base.dtypes import dtype as dtype_class
+from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.base.shape import (
-    Size,
     infer_size,
     normalize_dim,
     normalize_dims,
     shape_argument,
 )
-from rushlight.base.shape import broadcast_shapes as common_shape
+from rushlight.base.size import Size
 from rushlight.core.primitive import apply_view
 from rushlight.core.tensor import TensorBase, attach
 from rushlight.ops.checks import need_tensor

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight.base.device import as_device, concrete, device
 from rushlight.base.dtypes import ALL, dtype
-from rushlight.base.shape import Size
+from rushlight.base.size import Size
 from rushlight.core.generator import Generator
 from rushlight.core.public import Tensor
 from rushlight.core.tensor import array_of
