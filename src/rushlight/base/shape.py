@@ -104,11 +104,9 @@ def infer_size(shape: Shape, numel: int) -> Shape:
     if any(n < -1 for n in shape):
         raise RuntimeError(f"invalid shape dimension {min(shape)} in {list(shape)}")
     if not missing:
-        if prod(shape) != numel:
-            raise RuntimeError(
-                f"shape '{list(shape)}' is invalid for input of size {numel}: it holds {prod(shape)} elements, the tensor has {numel}"
-            )
-        return shape
+        raise RuntimeError(
+            f"shape '{list(shape)}' is invalid for input of size {numel}: it holds {prod(shape)} elements, the tensor has {numel}"
+        )
     known = prod(n for n in shape if n != -1)
     if known == 0:
         if numel == 0:

@@ -73,9 +73,7 @@ def sizes_argument(args: tuple[Any, ...], size: Any, operation: str) -> Shape:
             f'{operation}() missing 1 required positional arguments: "size"; give sizes as {operation}(2, 3) or {operation}((2, 3))'
         )
     shape = shape_argument(args, operation)
-    for n in shape:
-        if n < 0:
-            check_sizes(shape, operation)
+    check_sizes(shape, operation)
     return shape
 
 
