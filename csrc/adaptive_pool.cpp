@@ -67,7 +67,7 @@ PyObject* adaptive_avg_pool(PyObject* const* args) {
   int64_t sizes[max_dims];
   int spatial;
   bool served;
-  if (!x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64) || x.size() == 0) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type) || x.size() == 0) return decline();
   if (!read_ints(args[1], sizes, spatial) || spatial < 1 || spatial > most_spatial || x.ndim != spatial + 2) return decline();
   const bool last = innermost_channels(x, served);
   npy_intp shape[2 + most_spatial] = {x.shape[0], x.shape[1]};
@@ -127,7 +127,7 @@ void adaptive_spread(const Array& cotangents, const Array& result, int spatial) 
 PyObject* adaptive_avg_pool_backward(PyObject* const* args) {
   Array g;
   npy_intp shape[2 + most_spatial];
-  if (!g.read(args[0]) || (g.type != Type::F32 && g.type != Type::F64) || g.size() == 0) return decline();
+  if (!g.read(args[0]) || !plain_float(g.type) || g.size() == 0) return decline();
   if (!args[1] || !read_input_shape(args[1], g, shape)) return decline();
   for (int i = 2; i < g.ndim; i++)
     if (shape[i] < 1) return decline();

@@ -169,7 +169,7 @@ PyObject* find(PyObject* const* args, bool with_values) {
   int64_t dim = 0;
   bool keepdim = false;
   if (!x.read(args[0]) || x.ndim == 0 || x.size() == 0) return decline();
-  if (x.type != Type::F32 && x.type != Type::F64 && x.type != Type::I64) return decline();
+  if (!plain_float(x.type) && x.type != Type::I64) return decline();
   const bool everywhere = !given(args[1]);
   if ((everywhere && with_values) || (!everywhere && !read_int(args[1], dim)) || dim < 0 || dim >= x.ndim) return decline();
   if (args[2] && !read_bool(args[2], keepdim)) return decline();

@@ -16,6 +16,9 @@ constexpr int max_dims = NPY_MAXDIMS;
 
 enum class Type : uint8_t { Bool, I8, U8, I16, U16, I32, U32, I64, U64, F16, BF16, F32, F64, C64, C128, Other };
 
+// The types that kernels compute in as they are, without widening.
+constexpr bool plain_float(Type type) { return type == Type::F32 || type == Type::F64; }
+
 // Storage formats that are computed in float32.
 struct Half {
   uint16_t bits;
@@ -46,6 +49,30 @@ template <>
 inline constexpr Type type_of<float> = Type::F32;
 template <>
 inline constexpr Type type_of<double> = Type::F64;
+
+// Elements that are only moved or chosen from need no type, just their size: calls use(T()) with an integer of `size` bytes;
+// false where there is none (complex128's 16 bytes are with_any_size's).
+template <class F>
+bool with_size(int64_t size, F&& use) {
+  switch (size) {
+    case 1: use(int8_t()); return true;
+    case 2: use(int16_t()); return true;
+    case 4: use(int32_t()); return true;
+    case 8: use(int64_t()); return true;
+    default: return false;
+  }
+}
+
+struct Bytes16 {
+  uint64_t part[2];
+};
+
+template <class F>
+bool with_any_size(int64_t size, F&& use) {
+  if (size != 16) return with_size(size, use);
+  use(Bytes16());
+  return true;
+}
 
 // A borrowed ndarray. `hidden`: it came in a HiddenArray, so its order in memory is ours and not the user's; shape and
 // strides are those of the reported shape all the same.

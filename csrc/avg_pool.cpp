@@ -129,7 +129,7 @@ PyObject* avg_pool(PyObject* const* args) {
   Shape shape;
   Divisor divisor;
   bool served;
-  if (!x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64) || x.size() == 0) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type) || x.size() == 0) return decline();
   if (!read_windows(x, args[1], args[2], args[3], nullptr, args[4], shape) || !read_divisor(args[5], args[6], divisor)) return decline();
   const bool last = innermost_channels(x, served);
   if (!served) return decline();
@@ -290,7 +290,7 @@ PyObject* avg_pool_backward(PyObject* const* args) {
   Shape shape;
   Divisor divisor;
   npy_intp input[2 + most_spatial];
-  if (!g.read(args[0]) || (g.type != Type::F32 && g.type != Type::F64) || g.size() == 0) return decline();
+  if (!g.read(args[0]) || !plain_float(g.type) || g.size() == 0) return decline();
   if (!args[1] || !read_input_shape(args[1], g, input) || !read_divisor(args[5], args[6], divisor)) return decline();
   const bool last = !g.contiguous() && g.channels_last();
   PyObject* result = new_maps(last, g.ndim, input, g.type);

@@ -358,7 +358,7 @@ PyObject* as_given(Owned& array, const Array& x) { return x.hidden ? hide(array.
 bool normalised(PyObject* const* args, double eps, PyObject* mean, PyObject* variance, Array& x, Statistics& made) {
   Activations a;
   const void *given_mean, *given_variance;
-  if (!x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64) || !a.read(x)) return false;
+  if (!x.read(args[0]) || !plain_float(x.type) || !a.read(x)) return false;
   if (!read_parameter(mean, x, a.channels, given_mean) || !read_parameter(variance, x, a.channels, given_variance)) return false;
   return x.type == Type::F32 ? normalise<float>(x, a, args + 1, eps, given_mean, given_variance, made)
                              : normalise<double>(x, a, args + 1, eps, given_mean, given_variance, made);
@@ -419,7 +419,7 @@ PyObject* batch_norm_backward(PyObject* const* args) {
   bool training, mask[3];
   if (!g.read(args[0]) || !x.read(args[1]) || g.type != x.type || !g.same_shape(x) || !read_bool(args[5], training) || !read_mask(args[6], mask))
     return decline();
-  if ((x.type != Type::F32 && x.type != Type::F64) || !a.read(x)) return decline();
+  if (!plain_float(x.type) || !a.read(x)) return decline();
   const bool gated = given(args[7]), bounded = gated && given(args[9]);
   double low = 0, high = 0;
   if (gated && (!gate.read(args[7]) || gate.type != x.type || !gate.same_shape(x) || !read_double(args[8], low))) return decline();

@@ -90,7 +90,7 @@ class Operand {
 // A layout that the user chose, which the result then has in the user's sight.
 bool users_channels_last(const Array& array) { return !array.hidden && array.ndim >= 4 && !array.contiguous() && array.channels_last(); }
 
-bool floats(const Array& a, const Array& b) { return a.type == b.type && (a.type == Type::F32 || a.type == Type::F64) && a.ndim == b.ndim && a.ndim >= 3 && a.ndim <= 5; }
+bool floats(const Array& a, const Array& b) { return a.type == b.type && plain_float(a.type) && a.ndim == b.ndim && a.ndim >= 3 && a.ndim <= 5; }
 
 // Whether the taps of a row are taken as one; then `merged` describes the convolution of the padded input.
 bool merge_taps(const Geometry& shape, Geometry& merged) {

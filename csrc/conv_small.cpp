@@ -90,21 +90,8 @@ void gather_patch(const Geometry& shape, const Maps<const T>& x, int64_t m, T* p
 template <class T, int R, int J>
 void dot_tile(const T* const* a, const T* b, int64_t b_stride, int64_t length, const T* bias, T* const* y) {
   constexpr int64_t L = lanes<T>;
-  Vec<T> sum[R][J] = {};
-  const int64_t whole = length / L * L;
-  auto step = [&](auto read) __attribute__((always_inline)) {
-    Vec<T> left[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) left[r] = read(a[r]);
-#pragma GCC unroll 8
-    for (int j = 0; j < J; j++) {
-      const Vec<T> right = read(b + j * b_stride);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) sum[r][j] = fma(left[r], right, sum[r][j]);
-    }
-  };
-  for (int64_t k = 0; k < whole; k += L) step([k](const T* p) { return load(p + k); });
-  if (whole < length) step([&](const T* p) { return load_first(p + whole, length - whole); });
+  Vec<T> sum[R][J];
+  dot_rows_into<T>(sum, length, [a](int r) { return a[r]; }, [=](int j) { return b + j * b_stride; });
   // The lanes of L sums are added up by transposing them.
   constexpr int count = R * J;
   const Vec<T>* const flat = &sum[0][0];

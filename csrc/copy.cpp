@@ -68,22 +68,6 @@ void transpose(char* y, int64_t y_step, const char* x, int64_t x_step, int64_t r
     for (int64_t j = 0; j < columns; j++) single(i, j);
 }
 
-struct Wide {
-  uint64_t part[2];
-};
-
-// Calls use(T()) with an element type of that size.
-template <class F>
-void with_size(int64_t size, F&& use) {
-  switch (size) {
-    case 1: return use(int8_t());
-    case 2: return use(int16_t());
-    case 4: return use(int32_t());
-    case 8: return use(int64_t());
-    default: return use(Wide());
-  }
-}
-
 // ---- copies ----
 
 template <class T>
@@ -303,7 +287,7 @@ void copy_values(const Array& target, const Array& x) {
   loop.prepare(operands);
   const int transposed = transposed_dimension(loop, size);
   const ReleaseGil released(loop.size);
-  with_size(size, [&](auto element) {
+  with_any_size(size, [&](auto element) {
     using T = decltype(element);
     if (transposed >= 0)
       copy_transposed<T>(loop, transposed);
@@ -322,7 +306,7 @@ void fill_values(char* target, int64_t count, const char* element, int64_t size)
       std::memset(target + begin * size, element[0], (end - begin) * size);
       return;
     }
-    with_size(size, [&](auto zero) {
+    with_any_size(size, [&](auto zero) {
       decltype(zero) value, *y = reinterpret_cast<decltype(zero)*>(target);
       std::memcpy(&value, element, sizeof value);
       for (int64_t i = begin; i < end; i++) y[i] = value;

@@ -47,7 +47,7 @@ void drop(Mersenne& state, const T* x, T* y, char* mask, int64_t count, double p
 PyObject* dropout(PyObject* const* args) {
   Array x, mask;
   double p;
-  if (!args[1] || !x.read(args[1]) || (x.type != Type::F32 && x.type != Type::F64)) return decline();
+  if (!args[1] || !x.read(args[1]) || !plain_float(x.type)) return decline();
   if (!read_double(args[2], p) || !(p > 0 && p < 1)) return decline();
   Owned kept(given(args[3]) ? Py_NewRef(args[3]) : new_array(x.ndim, x.shape, Type::Bool));
   if (!kept || !mask.read(kept.get()) || mask.type != Type::Bool || !mask.same_shape(x) || !mask.writeable() || !mask.dense()) return decline();

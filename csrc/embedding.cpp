@@ -17,7 +17,7 @@ namespace {
 bool summable(Array& x, Owned& copy) {
   const bool half = x.type == Type::F16 || x.type == Type::BF16;
   const bool whole = x.type == Type::I32 || x.type == Type::I64;
-  if (!half && !whole && x.type != Type::F32 && x.type != Type::F64) return false;
+  if (!half && !whole && !plain_float(x.type)) return false;
   if (!half && x.contiguous()) return true;
   if (half) {
     copy = converted(x, Type::F32);

@@ -137,16 +137,6 @@ bool gather_lines(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_
 
 using GatherLines = bool (*)(const Lines<3>& lines, char* const (&at)[3], int64_t n, int64_t begin, int64_t end, int64_t from, int64_t to);
 
-GatherLines gather_lines_for(int64_t size) {
-  switch (size) {
-    case 1: return gather_lines<int8_t>;
-    case 2: return gather_lines<int16_t>;
-    case 4: return gather_lines<int32_t>;
-    case 8: return gather_lines<int64_t>;
-    default: return nullptr;
-  }
-}
-
 bool gather_all(const Lines<3>& lines, int64_t n, int64_t size, GatherLines gather) {
   const int64_t columns = lines.columns(n, size), chunks = (lines.inner + columns - 1) / columns;
   const int64_t work = lines.groups * lines.inner * lines.length, unit_work = columns * lines.length;
@@ -189,8 +179,8 @@ PyObject* run_gather(PyObject* const* args) {
   Owned copy;
   int dim;
   if (!args[0] || !args[1] || !x.read(args[0]) || !read_dim(args[1], x, dim) || !read_index(args[2], x, dim, index, copy)) return nullptr;
-  const GatherLines gather = gather_lines_for(x.itemsize());
-  if (!gather) return decline();
+  GatherLines gather;
+  if (!with_size(x.itemsize(), [&](auto element) { gather = gather_lines<decltype(element)>; })) return decline();
   Owned result(new_array(index.ndim, index.shape, x.type));
   if (!result) return nullptr;
   const Array y = view_of(result.get());
@@ -287,15 +277,11 @@ void start_lines(const Scatter& job, char* const (&at)[4], int64_t size, int64_t
 
 using ScatterLines = bool (*)(const Scatter& job, char* const (&at)[4], int64_t from, int64_t to);
 
-// Elements that are only moved are moved as integers of their size.
+// nullptr for elements of another size than 1, 2, 4 or 8 bytes.
 ScatterLines moving(int64_t size) {
-  switch (size) {
-    case 1: return scatter_lines<int8_t, Write>;
-    case 2: return scatter_lines<int16_t, Write>;
-    case 4: return scatter_lines<int32_t, Write>;
-    case 8: return scatter_lines<int64_t, Write>;
-    default: return nullptr;
-  }
+  ScatterLines lines = nullptr;
+  with_size(size, [&](auto element) { lines = scatter_lines<decltype(element), Write>; });
+  return lines;
 }
 
 // False at an index out of bounds. `identity`: what the places that are written forget their value for first; nullptr where

@@ -31,26 +31,8 @@ void four_sums(const Vec<T> (&v)[dot_columns], T* sums) {
 
 template <class T, int R>
 void dot_tile(int64_t depth, const T* const* x, const T* const* w, T (*sums)[dot_columns]) {
-  constexpr int64_t L = lanes<T>;
   Vec<T> sum[R][dot_columns];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-    for (int j = 0; j < dot_columns; j++) sum[r][j] = Vec<T>{};
-  auto add = [&](auto read) __attribute__((always_inline)) {
-    Vec<T> left[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) left[r] = read(x[r]);
-#pragma GCC unroll 4
-    for (int j = 0; j < dot_columns; j++) {
-      const Vec<T> right = read(w[j]);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) sum[r][j] = fma(left[r], right, sum[r][j]);
-    }
-  };
-  int64_t k = 0;
-  for (; k + L <= depth; k += L) add([k](const T* p) { return load(p + k); });
-  if (k < depth) add([=](const T* p) { return load_first(p + k, depth - k); });
+  dot_rows_into<T>(sum, depth, [x](int r) { return x[r]; }, [w](int j) { return w[j]; });
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) four_sums<T>(sum[r], sums[r]);
 }

@@ -28,7 +28,7 @@ void run_blocks(int64_t blocks, int64_t work, F&& body) {
 // ---- gemm_dots.cpp
 
 // Rows of x and of w in a register tile of dots.
-constexpr int dot_rows = RUSHLIGHT_VECTOR_BYTES == 64 || tile_vectors == 4 ? 6 : 3;
+constexpr int dot_rows = tile_vectors == 4 ? 6 : 3;
 constexpr int dot_columns = 4;
 
 // c[i * c_x + j * c_w] = finish(x_i . w_j): rows of x stay in the cache while those of w stream by.

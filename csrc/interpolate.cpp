@@ -454,7 +454,7 @@ PyObject* resample(PyObject* const* args, bool backward) {
   Array x;
   int64_t sizes[max_dims];
   int count;
-  if (!args[0] || !x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64) || x.size() == 0) return decline();
+  if (!args[0] || !x.read(args[0]) || !plain_float(x.type) || x.size() == 0) return decline();
   if (!read_ints(args[1], sizes, count) || x.ndim < 3 || x.ndim > 2 + most_spatial) return decline();
   if (count != (backward ? x.ndim : x.ndim - 2)) return decline();
   if (backward && (sizes[0] != x.shape[0] || sizes[1] != x.shape[1])) return decline();

@@ -156,7 +156,7 @@ void rounded(T* to, const double* from, int64_t count) {
 
 // Arguments that forward and backward share. False: the reference should decide.
 bool read_rows(const Array& x, PyObject* inner, Rows& r, int64_t& trailing) {
-  if ((x.type != Type::F32 && x.type != Type::F64) || !read_int(inner, trailing) || trailing < 1 || trailing > x.ndim) return false;
+  if (!plain_float(x.type) || !read_int(inner, trailing) || trailing < 1 || trailing > x.ndim) return false;
   r.rows = r.width = 1;
   for (int i = 0; i < x.ndim; i++) (i < x.ndim - trailing ? r.rows : r.width) *= x.shape[i];
   return r.size() > 0;
@@ -243,7 +243,7 @@ struct Groups {
   bool last = false;                                                  // channels innermost
 
   bool read(const Array& x, PyObject* count) {
-    if ((x.type != Type::F32 && x.type != Type::F64) || x.ndim < 2 || x.size() == 0) return false;
+    if (!plain_float(x.type) || x.ndim < 2 || x.size() == 0) return false;
     if (!read_int(count, groups) || groups < 1 || x.shape[1] % groups) return false;
     images = x.shape[0];
     channels = x.shape[1];

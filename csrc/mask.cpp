@@ -156,12 +156,10 @@ PyObject* run_masked_select(PyObject* const* args) {
   PyObject* result = new_array(1, &count, x.type);
   if (!result) return nullptr;
   const Array y = view_of(result);
-  switch (x.itemsize()) {
-    case 1: select_masked(y.as<int8_t>(), x.as<int8_t>(), blocks); break;
-    case 2: select_masked(y.as<int16_t>(), x.as<int16_t>(), blocks); break;
-    case 4: select_masked(y.as<int32_t>(), x.as<int32_t>(), blocks); break;
-    default: select_masked(y.as<int64_t>(), x.as<int64_t>(), blocks); break;
-  }
+  with_size(x.itemsize(), [&](auto element) {
+    using T = decltype(element);
+    select_masked(y.as<T>(), x.as<const T>(), blocks);
+  });
   return result;
 }
 
@@ -191,12 +189,10 @@ PyObject* run_masked_scatter(PyObject* const* args) {
   if (!result) return nullptr;
   const Array y = view_of(result);
   const int64_t last = source.size() - 1;
-  switch (x.itemsize()) {
-    case 1: scatter_masked(y.as<int8_t>(), x.as<int8_t>(), source.as<int8_t>(), last, blocks); break;
-    case 2: scatter_masked(y.as<int16_t>(), x.as<int16_t>(), source.as<int16_t>(), last, blocks); break;
-    case 4: scatter_masked(y.as<int32_t>(), x.as<int32_t>(), source.as<int32_t>(), last, blocks); break;
-    default: scatter_masked(y.as<int64_t>(), x.as<int64_t>(), source.as<int64_t>(), last, blocks); break;
-  }
+  with_size(x.itemsize(), [&](auto element) {
+    using T = decltype(element);
+    scatter_masked(y.as<T>(), x.as<const T>(), source.as<const T>(), last, blocks);
+  });
   return result;
 }
 

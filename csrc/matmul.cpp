@@ -19,7 +19,7 @@ struct Operand {
 
 bool read_operand(PyObject* value, Operand& found, int least, int most) {
   Array& x = found.array;
-  if (!x.read(value) || (x.type != Type::F32 && x.type != Type::F64) || x.ndim < least || x.ndim > most) return false;
+  if (!x.read(value) || !plain_float(x.type) || x.ndim < least || x.ndim > most) return false;
   for (int i = 0; i < x.ndim; i++)
     if (x.strides[i] % x.itemsize() != 0) return false;
   return true;

@@ -182,7 +182,7 @@ PyObject* max_pool(PyObject* const* args) {
   Array x;
   Shape shape;
   bool served;
-  if (!x.read(args[0]) || (x.type != Type::F32 && x.type != Type::F64)) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type)) return decline();
   if (!args[4] || !read_windows(x, args[1], args[2], args[3], args[4], args[5], shape)) return decline();
   const bool last = innermost_channels(x, served);
   if (!served || x.size() == 0 || x.size() >= int64_t(1) << 31) return decline();
@@ -264,7 +264,7 @@ bool scatter_to_maxima(const Array& cotangents, const Array& positions, const Ar
 PyObject* max_pool_backward(PyObject* const* args) {
   Array g, positions;
   npy_intp shape[2 + most_spatial];
-  if (!g.read(args[0]) || !positions.read(args[1]) || (g.type != Type::F32 && g.type != Type::F64)) return decline();
+  if (!g.read(args[0]) || !positions.read(args[1]) || !plain_float(g.type)) return decline();
   if (positions.type != Type::I64 || !positions.same_shape(g) || !args[2] || !read_input_shape(args[2], g, shape)) return decline();
   if (g.size() == 0) return decline();
   // The layout of the positions is that of the forward pass; a cotangent in another one is read as it lies.

@@ -105,4 +105,29 @@ inline void store_first(T* p, Vec<T> v, int64_t n) {
   for (int64_t i = 0; i < n; i++) p[i] = v[i];
 }
 
+// The other register tile: scalar products of R rows with J others, vectors running along k. The sum over the lanes of
+// sum[r][j] is row(r) . column(j), `length` elements each; row and column give pointers.
+template <class T, int R, int J, class Row, class Column>
+inline __attribute__((always_inline)) void dot_rows_into(Vec<T> (&sum)[R][J], int64_t length, Row&& row, Column&& column) {
+  constexpr int64_t L = lanes<T>;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int j = 0; j < J; j++) sum[r][j] = Vec<T>{};
+  auto add = [&](auto read) __attribute__((always_inline)) {
+    Vec<T> left[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) left[r] = read(row(r));
+#pragma GCC unroll 8
+    for (int j = 0; j < J; j++) {
+      const Vec<T> right = read(column(j));
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) sum[r][j] = fma(left[r], right, sum[r][j]);
+    }
+  };
+  int64_t k = 0;
+  for (; k + L <= length; k += L) add([k](const T* p) { return load(p + k); });
+  if (k < length) add([=](const T* p) { return load_first(p + k, length - k); });
+}
+
 }  // namespace rushlight

@@ -103,7 +103,7 @@ PyObject* run_nll_loss(const Array& logp, PyObject* const* args, Reduce reductio
 PyObject* nll_loss(PyObject* const* args) {
   Array logp;
   Reduce reduction;
-  if (!logp.read(args[0]) || !floating(logp) || !logp.contiguous() || !read_reduction(args[4], reduction)) return decline();
+  if (!logp.read(args[0]) || !plain_float(logp.type) || !logp.contiguous() || !read_reduction(args[4], reduction)) return decline();
   return logp.type == Type::F32 ? run_nll_loss<float>(logp, args, reduction) : run_nll_loss<double>(logp, args, reduction);
 }
 
@@ -154,7 +154,7 @@ PyObject* nll_loss_backward(PyObject* const* args) {
   npy_intp shape[max_dims];
   int ndim;
   Reduce reduction;
-  if (!g.read(args[0]) || !floating(g) || !read_ints(args[1], sizes, ndim) || !read_reduction(args[5], reduction)) return decline();
+  if (!g.read(args[0]) || !plain_float(g.type) || !read_ints(args[1], sizes, ndim) || !read_reduction(args[5], reduction)) return decline();
   std::copy(sizes, sizes + ndim, shape);
   return g.type == Type::F32 ? run_nll_backward<float>(args, ndim, shape, reduction) : run_nll_backward<double>(args, ndim, shape, reduction);
 }
@@ -183,7 +183,7 @@ PyObject* run_cross_entropy(const Array& x, PyObject* const* args, Reduce reduct
 PyObject* cross_entropy(PyObject* const* args) {
   Array x;
   Reduce reduction;
-  if (!x.read(args[0]) || !floating(x) || x.ndim != 2 || x.size() == 0 || !read_reduction(args[4], reduction)) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type) || x.ndim != 2 || x.size() == 0 || !read_reduction(args[4], reduction)) return decline();
   Owned held;
   if (!x.contiguous()) {
     const Array source = x;
@@ -219,7 +219,7 @@ PyObject* run_cross_entropy_backward(const Array& logp, PyObject* const* args, R
 PyObject* cross_entropy_backward(PyObject* const* args) {
   Array logp;
   Reduce reduction;
-  if (!logp.read(args[1]) || !floating(logp) || logp.ndim != 2 || !logp.contiguous() || logp.size() == 0) return decline();
+  if (!logp.read(args[1]) || !plain_float(logp.type) || logp.ndim != 2 || !logp.contiguous() || logp.size() == 0) return decline();
   if (!read_reduction(args[5], reduction)) return decline();
   return logp.type == Type::F32 ? run_cross_entropy_backward<float>(logp, args, reduction)
                                 : run_cross_entropy_backward<double>(logp, args, reduction);

@@ -262,7 +262,7 @@ PyObject* count_up(PyObject* const* args) {
   for (Py_ssize_t i = 0; i < count; i++) {
     Array counter;
     if (!counter.read(PySequence_Fast_GET_ITEM(counters, i)) || counter.size() != 1 || !counter.writeable()) return decline();
-    if (counter.type != Type::F32 && counter.type != Type::F64) return decline();
+    if (!plain_float(counter.type)) return decline();
   }
   PyObject* const found = PyList_New(count);
   for (Py_ssize_t i = 0; found && i < count; i++) {

@@ -21,17 +21,10 @@ struct Frame {
 
 // Fills `count` elements of `size` bytes.
 void fill_run(char* y, int64_t count, const char* element, int64_t size) {
-  auto put = [&](auto zero) {
-    decltype(zero) value;
+  with_size(size, [&](auto value) {
     std::memcpy(&value, element, sizeof value);
-    std::fill_n(reinterpret_cast<decltype(zero)*>(y), count, value);
-  };
-  switch (size) {
-    case 1: return put(uint8_t());
-    case 2: return put(uint16_t());
-    case 4: return put(uint32_t());
-    default: return put(uint64_t());
-  }
+    std::fill_n(reinterpret_cast<decltype(value)*>(y), count, value);
+  });
 }
 
 void pad_rows(char* y, const char* x, const Frame& frame, const char* element, int64_t size, int64_t begin, int64_t end) {
@@ -70,7 +63,7 @@ bool element_of(PyObject* value, Type type, char* element) {
   if (real == 0 && !std::signbit(real)) return true;
   if (type == Type::F32) std::memcpy(element, &single, sizeof single);
   if (type == Type::F64) std::memcpy(element, &real, sizeof real);
-  return type == Type::F32 || type == Type::F64;
+  return plain_float(type);
 }
 
 PyObject* padded(PyObject* x_value, PyObject* pads_value, PyObject* value, int64_t sign) {

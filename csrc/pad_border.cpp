@@ -169,7 +169,7 @@ PyObject* run_pad_backward(PyObject* const* args) {
     wide = converted(g, Type::F32);
     if (!wide || !g.read(wide.get())) return nullptr;
   }
-  if ((g.type != Type::F32 && g.type != Type::F64) || !make_row_major(g, copy)) return nullptr;
+  if (!plain_float(g.type) || !make_row_major(g, copy)) return nullptr;
   Owned result(new_array(ndim, shape, g.type));
   if (!result) return nullptr;
   const Array y = view_of(result.get());

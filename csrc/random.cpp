@@ -40,7 +40,7 @@ PyObject* uniform(PyObject* const* args) {
   double low = 0, high = 1;
   if ((args[3] && !read_double(args[3], low)) || (args[4] && !read_double(args[4], high))) return decline();
   const Type type = type_of_dtype(args[2]);
-  if (type != Type::F32 && type != Type::F64) return decline();
+  if (!plain_float(type)) return decline();
   const double limit = type == Type::F32 ? double(std::numeric_limits<float>::max()) : std::numeric_limits<double>::max();
   if (!(-limit <= low && low <= high && high <= limit && high - low <= limit)) return decline();
   Source source;
@@ -136,7 +136,7 @@ PyObject* normal(PyObject* const* args) {
   double mean = 0, std = 1;
   if ((args[3] && !read_double(args[3], mean)) || (args[4] && !read_double(args[4], std)) || !(std >= 0)) return decline();
   const Type type = type_of_dtype(args[2]);
-  if (type != Type::F32 && type != Type::F64) return decline();
+  if (!plain_float(type)) return decline();
   Source source;
   Destination to;
   if (!source.open(args[0]) || !to.open(args[1], args[2], args[5])) return decline();
@@ -203,7 +203,7 @@ PyObject* dropout_noise(PyObject* const* args) {
   const Type type = type_of_dtype(args[2]);
   Source source;
   Destination to;
-  if ((type != Type::F32 && type != Type::F64) || !read_double(args[3], p) || !(p > 0 && p < 1)) return decline();
+  if (!plain_float(type) || !read_double(args[3], p) || !(p > 0 && p < 1)) return decline();
   if (!source.open(args[0]) || !to.open(args[1], args[2], args[4])) return decline();
   const double kept = type == Type::F32 ? double(1.0f / float(1 - p)) : 1 / (1 - p);
   fill_bernoulli(*source.state, to.array, to.size, 1 - p, kept);
@@ -277,7 +277,7 @@ PyObject* exponential(PyObject* const* args) {
   const Type type = type_of_dtype(args[2]);
   Source source;
   Destination to;
-  if ((args[3] && !read_double(args[3], rate)) || !(rate > 0) || (type != Type::F32 && type != Type::F64)) return decline();
+  if ((args[3] && !read_double(args[3], rate)) || !(rate > 0) || !plain_float(type)) return decline();
   if (!source.open(args[0]) || !to.open(args[1], args[2], args[4])) return decline();
   if (type == Type::F32)
     fill_exponential(*source.state, to.array.as<float>(), to.size, rate);

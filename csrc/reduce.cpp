@@ -234,8 +234,6 @@ struct Variance {
 
 // ---- entries ----
 
-bool floating(const Array& x) { return x.type == Type::F32 || x.type == Type::F64; }
-
 // An array, the dimensions to reduce, keepdim.
 struct Request {
   Array x;
@@ -280,7 +278,7 @@ PyObject* float_sum(const Request& r) {
 PyObject* sum(PyObject* const* args) {
   Request r;
   if (!r.read(args)) return decline();
-  if (floating(r.x)) return natural(args[3], r.x.type) ? float_sum<Itself>(r) : decline();
+  if (plain_float(r.x.type)) return natural(args[3], r.x.type) ? float_sum<Itself>(r) : decline();
   if (!natural(args[3], Type::I64)) return decline();
   switch (r.x.type) {
     case Type::Bool:
@@ -293,14 +291,14 @@ PyObject* sum(PyObject* const* args) {
 
 PyObject* mean(PyObject* const* args) {
   Request r;
-  if (!r.read(args) || !floating(r.x) || !natural(args[3], r.x.type)) return decline();
+  if (!r.read(args) || !plain_float(r.x.type) || !natural(args[3], r.x.type)) return decline();
   const Over over{double(r.count())};
   return r.x.type == Type::F32 ? r.run(Sum<float, Itself, Over>{over}) : r.run(Sum<double, Itself, Over>{over});
 }
 
 PyObject* nansum(PyObject* const* args) {
   Request r;
-  if (!r.read(args) || !floating(r.x) || !natural(args[3], r.x.type)) return decline();
+  if (!r.read(args) || !plain_float(r.x.type) || !natural(args[3], r.x.type)) return decline();
   return float_sum<NotNan>(r);
 }
 
@@ -360,7 +358,7 @@ PyObject* variance(PyObject* const* args) {
   PyObject* const request[] = {args[0], args[1], args[3]};
   Request r;
   double correction = 1;
-  if (!r.read(request) || !floating(r.x) || (args[2] && !read_double(args[2], correction))) return decline();
+  if (!r.read(request) || !plain_float(r.x.type) || (args[2] && !read_double(args[2], correction))) return decline();
   const double divisor = std::max(double(r.count()) - correction, 0.0);
   return r.x.type == Type::F32 ? r.run(Variance<float>{divisor, root}) : r.run(Variance<double>{divisor, root});
 }
@@ -369,7 +367,7 @@ PyObject* norm(PyObject* const* args) {
   PyObject* const request[] = {args[0], args[2], args[3]};
   Request r;
   double p;
-  if (!r.read(request) || !floating(r.x) || !read_double(args[1], p) || !natural(args[4], r.x.type)) return decline();
+  if (!r.read(request) || !plain_float(r.x.type) || !read_double(args[1], p) || !natural(args[4], r.x.type)) return decline();
   const bool single = r.x.type == Type::F32;
   if (p == 2) return single ? r.run(SquareSum<float>()) : r.run(SquareSum<double>());
   if (p == 1) return float_sum<Modulus>(r);

@@ -28,21 +28,11 @@ void scatter_as(char* strided, const char* dense, int64_t step, int64_t count) {
 }
 
 void gather(char* dense, const char* strided, int64_t step, int64_t count, int64_t size) {
-  switch (size) {
-    case 1: return gather_as<uint8_t>(dense, strided, step, count);
-    case 2: return gather_as<uint16_t>(dense, strided, step, count);
-    case 4: return gather_as<uint32_t>(dense, strided, step, count);
-    default: return gather_as<uint64_t>(dense, strided, step, count);
-  }
+  with_size(size, [&](auto element) { gather_as<decltype(element)>(dense, strided, step, count); });
 }
 
 void scatter(char* strided, const char* dense, int64_t step, int64_t count, int64_t size) {
-  switch (size) {
-    case 1: return scatter_as<uint8_t>(strided, dense, step, count);
-    case 2: return scatter_as<uint16_t>(strided, dense, step, count);
-    case 4: return scatter_as<uint32_t>(strided, dense, step, count);
-    default: return scatter_as<uint64_t>(strided, dense, step, count);
-  }
+  with_size(size, [&](auto element) { scatter_as<decltype(element)>(strided, dense, step, count); });
 }
 
 template <int N>

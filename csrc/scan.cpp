@@ -121,7 +121,7 @@ PyObject* entry(PyObject* const* args) {
   Array x;
   int64_t dim;
   if (!x.read(args[0]) || x.ndim == 0 || x.size() == 0 || !read_int(args[1], dim) || dim < 0 || dim >= x.ndim) return decline();
-  if (x.type != Type::F32 && x.type != Type::F64 && x.type != Type::I64) return decline();
+  if (!plain_float(x.type) && x.type != Type::I64) return decline();
   if (given(args[2])) {
     if (!PyArray_DescrCheck(args[2]) || reinterpret_cast<PyArray_Descr*>(args[2])->type_num != type_number(x.type)) return decline();
   }

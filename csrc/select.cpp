@@ -14,23 +14,6 @@ namespace {
 
 constexpr int64_t block_bytes = 64 << 10;
 
-struct Wide {
-  uint64_t part[2];
-};
-
-// Calls use(T()) with an element type of that size; false where there is none.
-template <class F>
-bool with_size(int64_t size, F&& use) {
-  switch (size) {
-    case 1: return use(int8_t()), true;
-    case 2: return use(int16_t()), true;
-    case 4: return use(int32_t()), true;
-    case 8: return use(int64_t()), true;
-    case 16: return use(Wide()), true;
-    default: return false;
-  }
-}
-
 // ---- picking ----
 
 // The result for indices of the given shape in place of dimensions [dim, dim + width) of x.
@@ -361,7 +344,7 @@ void select_slices(char* y, const Slab& x, const int64_t* index, int64_t count) 
     }
   };
   auto some = [&](int64_t begin, int64_t end) {
-    if (with_size(bytes, [&](auto zero) { elements(zero, begin, end); })) return;
+    if (with_any_size(bytes, [&](auto zero) { elements(zero, begin, end); })) return;
     constexpr int64_t ahead = 6;
     const int64_t expected = std::min<int64_t>(bytes, 512);
     for (int64_t i = begin; i < end; i++) {
@@ -390,7 +373,7 @@ void put_slices(char* y, const Slab& like, const int64_t* index, int64_t count, 
   auto columns = [&](int64_t o, int64_t begin, int64_t end) {
     char* to = y + o * like.n * bytes + begin;
     const char* from = x + o * count * x_step + begin;
-    const bool whole = with_size(end - begin, [&](auto zero) {
+    const bool whole = with_any_size(end - begin, [&](auto zero) {
       using T = decltype(zero);
       for (int64_t j = 0; j < count; j++) *reinterpret_cast<T*>(to + index[j] * bytes) = *reinterpret_cast<const T*>(from + j * x_step);
     });

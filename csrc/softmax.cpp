@@ -331,7 +331,7 @@ PyObject* forward_entry(PyObject* const* args) {
   Array x;
   int64_t dim;
   Along a;
-  if (!x.read(args[0]) || !floating(x) || !read_int(args[1], dim)) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type) || !read_int(args[1], dim)) return decline();
   const bool hidden = x.hidden;
   Owned held;
   if (!make_dense(x, held)) return nullptr;
@@ -351,7 +351,7 @@ PyObject* backward_entry(PyObject* const* args) {
   Array g, y;
   int64_t dim;
   Along a;
-  if (!g.read(args[0]) || !y.read(args[1]) || !floating(y) || g.type != y.type || !g.same_shape(y) || !read_int(args[2], dim)) return decline();
+  if (!g.read(args[0]) || !y.read(args[1]) || !plain_float(y.type) || g.type != y.type || !g.same_shape(y) || !read_int(args[2], dim)) return decline();
   const bool hidden = y.hidden;
   Owned held, held_g;
   if (!make_dense(y, held)) return nullptr;
@@ -394,7 +394,7 @@ PyObject* logsumexp(PyObject* const* args) {
   int64_t dims[max_dims];
   int count;
   bool keepdim;
-  if (!x.read(args[0]) || !floating(x) || !read_ints(args[1], dims, count) || !read_bool(args[2], keepdim)) return decline();
+  if (!x.read(args[0]) || !plain_float(x.type) || !read_ints(args[1], dims, count) || !read_bool(args[2], keepdim)) return decline();
   if (count == 0 || count > x.ndim || x.size() == 0) return decline();
   npy_intp shape[max_dims];
   int64_t n = 1;

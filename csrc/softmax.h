@@ -42,8 +42,6 @@ void each_place(int64_t n, F&& f) {
   for (int64_t i = 0; i < n; i += lanes<T>) f(i, std::min(lanes<T>, n - i));
 }
 
-inline bool floating(const Array& x) { return x.type == Type::F32 || x.type == Type::F64; }
-
 // y = log(softmax(x)) along `along`. T is float or double.
 template <class T>
 void log_softmax(const Along& along, T* y, const T* x);

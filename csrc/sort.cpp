@@ -149,12 +149,7 @@ void sort_all_columns(const Job& job, MakeKeys<K> make) {
   auto some = [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; unit++) {
       const int64_t o = unit / parts, from = unit % parts * width, to = std::min(inner, from + width);
-      switch (job.size) {
-        case 1: sort_columns<K, int8_t>(job, make, o, from, to); break;
-        case 2: sort_columns<K, int16_t>(job, make, o, from, to); break;
-        case 4: sort_columns<K, int32_t>(job, make, o, from, to); break;
-        default: sort_columns<K, int64_t>(job, make, o, from, to); break;
-      }
+      with_size(job.size, [&](auto element) { sort_columns<K, decltype(element)>(job, make, o, from, to); });
     }
   };
   if (job.x.outer * job.x.n * inner <= serial_elements / 4)
@@ -321,12 +316,7 @@ void put_in_order(const uint32_t* order, int64_t n, int64_t size, char* y, const
   auto some = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) index[i] = order[i];
     if (!y) return;
-    switch (size) {
-      case 1: return values(int8_t(), begin, end);
-      case 2: return values(int16_t(), begin, end);
-      case 4: return values(int32_t(), begin, end);
-      default: return values(int64_t(), begin, end);
-    }
+    with_size(size, [&](auto element) { values(element, begin, end); });
   };
   if (n >= long_row)
     parallel_range(n, block_elements, some);

@@ -17,21 +17,13 @@ void where_row(char* const* at, int64_t count, const void*) {
   });
 }
 
-Row where_row_for(int64_t size) {
-  switch (size) {
-    case 1: return where_row<int8_t>;
-    case 2: return where_row<int16_t>;
-    case 4: return where_row<int32_t>;
-    case 8: return where_row<int64_t>;
-    default: return nullptr;
-  }
-}
-
 PyObject* choose_between(const Array& condition, const Array& a, const Array& b, PyObject* out) {
   if (condition.type != Type::Bool || a.type != b.type) return decline();
   const Array* const operands[] = {&condition, &a, &b};
+  Row row = nullptr;
+  with_size(a.itemsize(), [&](auto element) { row = where_row<decltype(element)>; });
   // The lane type is that of no half type: nothing is widened.
-  return elementwise({where_row_for(a.itemsize()), Type::Other}, operands, 3, out, a.type, nullptr);
+  return elementwise({row, Type::Other}, operands, 3, out, a.type, nullptr);
 }
 
 // "condition a b out"

@@ -277,7 +277,7 @@ struct Wanted {
   }
 };
 
-bool has_nan(Type type) { return type == Type::F16 || type == Type::BF16 || type == Type::F32 || type == Type::F64; }
+bool has_nan(Type type) { return type == Type::F16 || type == Type::BF16 || plain_float(type); }
 
 template <class K>
 void place_rows(const Rows& rows, Wanted wanted, char* values, int64_t* index) {

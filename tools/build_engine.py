@@ -34,6 +34,7 @@ MODULES = (
     "rushlight.core.binding",
     "rushlight.core.hooks",
     "rushlight.core.inplace",
+    "rushlight.core.kind",
     "rushlight.core.modes",
     "rushlight.core.node",
     "rushlight.core.primitive",

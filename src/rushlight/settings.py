@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -10,6 +9,7 @@ from typing import Any
 
 from rushlight.backends import threads
 from rushlight.base.device import as_device, get_default_device
+from rushlight.base.warn import warn_user
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "compile", "compiled_with_cxx11_abi", "get_deterministic_debug_mode",
@@ -94,10 +94,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     if precision in ("highest", "high", "medium"):
         _Settings.matmul_precision = precision
     else:
-        warnings.warn(
+        warn_user(
             f"{precision} is not one of 'highest', 'high', or 'medium'; this call of set_float32_matmul_precision has no effect.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

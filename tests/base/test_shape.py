@@ -94,6 +94,10 @@ def test_shape_argument():
     assert shape_argument((), "f") == ()
     with pytest.raises(TypeError, match=r"f\(\): argument 'size'"):
         shape_argument((2.5,), "f")
+    for options in [(True,), ([False, 2],)]:  # as torch: only the first one
+        with pytest.raises(TypeError, match=r"f\(\): argument 'size' must be a tuple of ints, got [(\[](True|False)"):
+            shape_argument(options, "f")
+    assert shape_argument((2, True), "f") == (2, 1)
 
 
 def test_check_sizes():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import rushlight as rl
 from rushlight.core.inplace import CopySlices, ViewAgain
-from rushlight.core.node import line_of
 
 torch = pytest.importorskip("torch", reason="parity tests need torch")
 
@@ -28,11 +29,44 @@ def test_versions(lib):
     assert x._version == 7
 
 
-def test_the_origin_of_the_write_is_remembered():
-    x = rl.zeros(2)
+WRITES = {
+    "method": lambda x: x.add_(1),
+    "operator": lambda x: x.__imul__(2),
+    "tensor": lambda x: x.sub_(rl.ones(2)),
+    "broadcast": lambda x: x.add_(rl.ones(1)),
+    "converted": lambda x: x.add_(rl.ones(2, dtype=rl.int64)),
+    "unary": lambda x: x.exp_(),
+    "view": lambda x: x[0].zero_(),
+    "out": lambda x: rl.add(rl.ones(2), 1, out=x),
+    "update": lambda x: optim_step(x),
+}
+
+
+def optim_step(x):
+    x.grad = rl.ones(2)
+    rl.optim.SGD([x], lr=1.0).step()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_the_error_names_the_line_that_wrote(name):
+    """The last one that wrote, although nobody asked where earlier ones stood."""
+    x, w = rl.rand(2), rl.ones(2, requires_grad=True)
     x.add_(1)
-    code, place = x._storage.origin
-    assert code.co_filename == __file__ and line_of(code, place) == code.co_firstlineno + 2
+    y = (w * x).sum()
+    with rl.no_grad():
+        WRITES[name](x)
+    code = (optim_step if name == "update" else WRITES[name]).__code__
+    line = code.co_firstlineno + (2 if name == "update" else 0)
+    with pytest.raises(RuntimeError, match=rf"last written at {re.escape(__file__)}, line {line}\."):
+        y.backward()
+
+
+def test_the_error_names_a_recorded_write_over_what_it_saves():
+    x = rl.rand(2, requires_grad=True).clone()
+    x.mul_(x[:])
+    line = test_the_error_names_a_recorded_write_over_what_it_saves.__code__.co_firstlineno + 2
+    with pytest.raises(RuntimeError, match=rf"last written at {re.escape(__file__)}, line {line}\."):
+        x.sum().backward()
 
 
 @both

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os.path
 import traceback
-import warnings
 from typing import Any, Final
 
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import Override, local, refresh
 from rushlight.core.node import Node
 from rushlight.core.table import fill
@@ -58,7 +58,7 @@ def report_anomaly(node: Node) -> None:
             f"calculation:\n{stack}"
         )
         parent = parent.metadata.get("parent_")
-    warnings.warn(text, UserWarning, stacklevel=2)
+    warn_user(text)
 
 
 class detect_anomaly(Override):
@@ -71,10 +71,8 @@ class detect_anomaly(Override):
         super().__init__(anomaly=True, check_nan=check_nan)
 
     def __enter__(self) -> detect_anomaly:
-        warnings.warn(
+        warn_user(
             "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
-            UserWarning,
-            stacklevel=2,
         )
         others = tuple(x for x in local.modes.listeners if x is not remember_forward)
         self.values["listeners"] = (*others, remember_forward)

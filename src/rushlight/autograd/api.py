@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.autograd.engine import run_backward
 from rushlight.autograd.roots import as_tuple, input_edge, run_from, starts
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase, attach
 from rushlight.ops.creation import zeros
 from rushlight.ops.shape import stack
@@ -31,12 +31,12 @@ def backward(
     freed, or when a saved tensor was overwritten.
     """
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warn_user("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
         if grad_tensors is not None:
             raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`")
         grad_tensors = grad_variables
     if create_graph:
-        warnings.warn(_CYCLE, UserWarning, stacklevel=2)
+        warn_user(_CYCLE)
     run_from(tensors, grad_tensors, retain_graph, create_graph, inputs)
 
 
@@ -69,11 +69,10 @@ def grad(
     (tensor(6.),)
     """
     if not only_inputs:
-        warnings.warn(
+        warn_user(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts "
             "of the graph, please use torch.autograd.backward.",
             FutureWarning,
-            stacklevel=2,
         )
     if materialize_grads and allow_unused is False:
         raise ValueError(
@@ -146,7 +145,7 @@ def tensor_backward(
 ) -> None:
     """Add the gradient of this tensor to `.grad` of the leaves it was computed from; see `autograd.backward`."""
     if create_graph:
-        warnings.warn(_CYCLE, UserWarning, stacklevel=2)
+        warn_user(_CYCLE)
     run_from(self, gradient, retain_graph, create_graph, inputs)
 
 

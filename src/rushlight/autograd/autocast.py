@@ -7,12 +7,12 @@ change results, is an error with a cure until it is built.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.device import device
 from rushlight.base.dtypes import bfloat16, dtype, float16
+from rushlight.base.warn import warn_user
 
 _ACCELERATORS = {"cuda": "CUDA", "mps": "MPS (Apple GPU)", "xpu": "XPU (Intel GPU)"}
 
@@ -36,11 +36,9 @@ class autocast:
         if not enabled:
             return
         if self.device in _ACCELERATORS:
-            warnings.warn(
+            warn_user(
                 f"autocast: {_ACCELERATORS[self.device]} is not available. Disabling autocast: everything is computed in the "
                 "dtypes of the tensors",
-                UserWarning,
-                stacklevel=2,
             )
             return
         raise NotImplementedError(
@@ -83,9 +81,7 @@ class GradScaler:
                 f"GradScaler(device={device!r}) is not built yet. Pass enabled=False; bfloat16 and float32 need no scaling"
             )
         if enabled:
-            warnings.warn(
-                f"GradScaler is enabled, but {_ACCELERATORS[device]} is not available. Disabling.", UserWarning, stacklevel=2
-            )
+            warn_user(f"GradScaler is enabled, but {_ACCELERATORS[device]} is not available. Disabling.", UserWarning)
         self._growth = (growth_factor, backoff_factor, growth_interval)
 
     def scale(self, outputs: Any) -> Any:

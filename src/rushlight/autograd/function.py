@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from rushlight.base.dtypes import FLOATING
+from rushlight.base.warn import warn_user
 from rushlight.core.inplace import adopt_history, check_writable, wrote
 from rushlight.core.modes import local, set_grad
 from rushlight.core.node import RELEASED, Meta, Node, edge_of
@@ -179,11 +179,10 @@ class Function:
     _node_class: ClassVar[type[FunctionNode]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        warnings.warn(
+        warn_user(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them "
             f"on the class itself: {type(self).__name__}.apply(...)",
             DeprecationWarning,
-            stacklevel=2,
         )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -320,11 +319,9 @@ def _check_dirty(node: FunctionNode, ctx: FunctionCtx, args: tuple[Any, ...], ou
     """The rules for inputs that `forward` changed, and their version."""
     for t in ctx.dirty_tensors:
         if not _among(t, args):
-            warnings.warn(
+            warn_user(
                 f"{node.name()}: ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been "
                 "mutated should be passed to ctx.mark_dirty().",
-                UserWarning,
-                stacklevel=4,
             )
             continue
         if not _among(t, outputs):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import Override, local, set_grad
 
 
@@ -28,12 +28,11 @@ class _DecoratorContext:
         return wrapped
 
     def _on_class(self, cls: Any) -> Any:
-        warnings.warn(
+        warn_user(
             "Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
             "methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` method and "
             "nothing else.",
             FutureWarning,
-            stacklevel=3,
         )
         cls.__init__ = self(cls.__init__)
         return cls

@@ -6,7 +6,6 @@ Along a random direction u with a random cotangent v, v·(J u) must equal (vJ)·
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from rushlight.autograd.api import grad
 from rushlight.autograd.grad_mode import enable_grad, no_grad
 from rushlight.base.dtypes import COMPLEX, FLOATING
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase, array_of, is_tensor
 from rushlight.ops.creation import as_tensor, zeros_like
 
@@ -65,11 +65,9 @@ def gradcheck(
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the inputs have requires_grad=True.")
     for i in checked:
         if args[i]._dtype.name not in ("float64", "complex128"):
-            warnings.warn(
+            warn_user(
                 f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if "
                 "all the inputs are not of double precision floating point or complex.",
-                UserWarning,
-                stacklevel=2,
             )
     outputs = _outputs(func(*args))
     if not any(o.requires_grad for o in outputs):

@@ -82,7 +82,10 @@ def shape_argument(args: tuple[Any, ...], operation: str) -> Shape:
     elif len(args) == 1 and isinstance(args[0], Iterable) and getattr(args[0], "ndim", 0) > 0:
         given = args[0]
     try:
-        return tuple([operator.index(n) for n in given])
+        sizes = list(given)
+        if sizes and isinstance(sizes[0], bool):  # an option in the place of the sizes; torch minds the first one only
+            raise TypeError
+        return tuple([operator.index(n) for n in sizes])
     except TypeError:
         raise TypeError(f"{operation}(): argument 'size' must be a tuple of ints, got {given!r}") from None
 

@@ -7,20 +7,20 @@ every other view of that base the next time its history is looked at.
 
 from __future__ import annotations
 
-import os
 import sys
 from types import CodeType, FrameType
 from typing import Any, Final, cast
 
 from rushlight.backends.registry import kernels_for
-from rushlight.base.build import PACKAGE
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, FROM_NUMPY, can_cast
-from rushlight.core.modes import SLOW, STATE, Override, local
+from rushlight.base.warn import INSIDE
+from rushlight.core.kind import Kind
+from rushlight.core.modes import IDLE, SLOW, STATE, Override, local
 from rushlight.core.node import Edge, Meta, Node, edge_of, edges_of, extras_of, node_class
 from rushlight.core.primitive import (
+    COMMON,
     PLAIN,
-    Kind,
     Primitive,
     common_device,
     compute_view,
@@ -28,12 +28,11 @@ from rushlight.core.primitive import (
     overridden,
     promoted,
     start_node,
+    wants_grad,
 )
 from rushlight.core.storage import View
 from rushlight.core.table import fill
-from rushlight.core.tensor import TensorBase, alias_array, wrap
-
-_PACKAGE: Final = str(PACKAGE) + os.sep
+from rushlight.core.tensor import PUBLIC, TensorBase, alias_array, wrap
 
 
 def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, ...] = ()) -> Any:
@@ -75,12 +74,41 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
     result = op.forward_into(k, memory, *arrays) if arrays[0] is memory else op.forward(k, *arrays)
     if result is not memory:
         store(op.name + "_", k, target, result)
+    if started is not None:
+        target._storage.saved = True  # the node may keep what was just overwritten
     wrote(target)
     if started is not None:
         _finish_node(started[0], started[1], target)
     if STATE.busy:
         for listener in local.modes.listeners:
             listener(op, tensors, target)
+    return target
+
+
+def apply_inplace2(op: Primitive, target: TensorBase, other: TensorBase) -> Any:
+    """`apply_inplace` of a binary elementwise operation; short where nothing is recorded and nothing converted."""
+    recording = True
+    if STATE.busy:
+        way = local.modes.way
+        if way == SLOW:
+            return apply_inplace(op, target, (other,))
+        recording = way == IDLE
+    memory, b = target._array, other._array
+    plain = (type(target) is PUBLIC.cls or type(target) in PLAIN) and (type(other) is PUBLIC.cls or type(other) in PLAIN)
+    alike = target._device is other._device and target._dtype is other._dtype and (target._shape == other._shape or not other._shape)
+    if not plain or not alike or memory is None or b is None or target._view is not None:
+        return apply_inplace(op, target, (other,))
+    kind: Kind = op.kind
+    if (recording and (target._requires_grad or wants_grad(other))) or (kind.promotion != COMMON and target._dtype.category < FLOATING):
+        return apply_inplace(op, target, (other,))
+    if 0 in memory.strides:
+        check_writable(target, op.name, False, op.reads_target, "_")
+    where = target._device
+    k = where.kernels or kernels_for(where)
+    result = op.write(k, memory, b)
+    if result is not memory:
+        store(op.name + "_", k, target, result)
+    wrote(target)
     return target
 
 
@@ -141,7 +169,8 @@ def wrote(target: TensorBase) -> None:
     """Count an in-place write and remember where the user made it."""
     storage = target._storage
     storage.version += 1
-    storage.origin = caller()
+    if storage.saved:
+        storage.origin = caller()
 
 
 def apply_update(op: Primitive, tensors: tuple[TensorBase, ...], written: int) -> None:
@@ -397,7 +426,7 @@ def caller() -> tuple[CodeType, int] | None:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         code = frame.f_code
-        if code is _last.code or not code.co_filename.startswith(_PACKAGE):
+        if code is _last.code or not code.co_filename.startswith(INSIDE):
             _last.code = code
             return code, frame.f_lasti  # to find the line takes longer than most writes, and few are ever asked for it
         frame = frame.f_back

@@ -259,7 +259,9 @@ def keep_saved(node: Node, saved: tuple[Any, ...], outputs: tuple[TensorBase, ..
             versions.append(-1)
             continue
         tensors = True
-        version = value._storage.version
+        storage = value._storage
+        storage.saved = True
+        version = storage.version
         view = value._view
         if view is not None and view.base is None:
             raise RuntimeError(

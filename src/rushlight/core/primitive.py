@@ -14,8 +14,9 @@ from rushlight.backends.registry import kernels_for
 from rushlight.base.compiled import mypyc_attr
 from rushlight.base.dtypes import FLOATING, get_default_dtype, result_dtype
 from rushlight.base.kinds import Device, Dtype
+from rushlight.core.kind import Kind, KindOf
 from rushlight.core.modes import IDLE, SLOW, STATE, Modes, local
-from rushlight.core.node import Meta, Node, fill_node, keep_saved, link_of, node_class
+from rushlight.core.node import Meta, Node, fill_node, keep_saved, link_of
 from rushlight.core.public import Tensor
 from rushlight.core.storage import View
 from rushlight.core.table import T
@@ -29,48 +30,6 @@ SAME: Final = 3  # must be equal already (matrix products, convolutions); a mism
 
 # Exactly these types take the fast path; nn adds Parameter and Buffer. All others may override functions.
 PLAIN: Final[set[type]] = {Tensor}
-
-
-class Kind:
-    """What `apply` reads of an operation's class, gathered in one object; `op.kind` is it."""
-
-    __slots__ = ("promotion", "promote_from", "outputs", "differentiable", "elementwise", "node_class")
-
-    def __init__(self, operation: Any) -> None:
-        self.promotion: int = operation.promotion
-        self.promote_from: int = operation.promote_from
-        self.outputs: int = operation.outputs
-        self.differentiable: bool = operation.differentiable
-        self.elementwise: bool = operation.elementwise
-        self.node_class: Any = node_class(node_name_of(operation))
-
-
-def node_name_of(operation: Any) -> str:
-    """The name of an operation's nodes: what the nearest class that has a `node_name` or a `name` of its own says."""
-    for cls in operation.__mro__:
-        own = cls.__dict__
-        if own.get("node_name"):
-            return str(own["node_name"])
-        if own.get("name"):
-            return "".join([part.capitalize() for part in own["name"].split("_")]) + "Backward0"
-    return "Backward0"
-
-
-class KindOf:
-    """Makes the Kind of an operation's class, its Node class included, when it is first used, and gives it its own place.
-
-    Hundreds of classes that most programs never use would be a tenth of the time `import rushlight` takes.
-    """
-
-    __slots__ = ("operation",)
-
-    def __init__(self, operation: Any) -> None:
-        self.operation = operation
-
-    def __get__(self, op: Any, cls: Any = None) -> Kind:
-        made = Kind(self.operation)
-        self.operation.kind = made
-        return made
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -112,8 +71,12 @@ class Primitive:
         raise NotImplementedError(f"{self.name} has no forward rule")
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        """Compute into `out` when the kernel can; returns the array that holds the result."""
+        """Compute into `out`, the first of the arrays, when the kernel can; returns the array that holds the result."""
         return self.forward(k, *arrays)
+
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        """`forward_into` of a binary elementwise operation whose `b` has the shape of `out`, or none."""
+        return self.forward_into(k, out, out, b)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return ()

@@ -7,12 +7,13 @@ rows are wrapped to ``linewidth``, blocks are nested, and facts a reader cannot 
 """
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
+
+from rushlight.base.warn import warn_user
 
 Array = np.ndarray[Any, Any]
 Number = bool | int | float | complex
@@ -78,10 +79,9 @@ def set_printoptions(
     if profile is not None:
         chosen = _PROFILES.get(profile)
         if chosen is None:
-            warnings.warn(
+            warn_user(
                 f"set_printoptions: there is no profile {profile!r}, so it changes nothing; "
                 f"choose one of {', '.join(map(repr, _PROFILES))}.",
-                stacklevel=2,
             )
         else:
             PRINT_OPTS.precision = chosen.precision

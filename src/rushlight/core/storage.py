@@ -30,15 +30,17 @@ class Storage:
     hidden: the value in a layout of the backend's own, or None once (or always) in the default one. A hidden
         storage has one array and no aliases; `relay` ends that for good.
     relaid: the default array that `relay` made, for tensors whose own array slot is still empty.
-    origin: where the last in-place write came from; empty until provenance is recorded.
+    saved: whether a node ever kept a tensor of this storage: only then will anybody ask who wrote to it.
+    origin: where the last in-place write since came from.
     """
 
-    __slots__ = ("version", "hidden", "relaid", "origin", "resizable")
+    __slots__ = ("version", "hidden", "relaid", "saved", "origin", "resizable")
 
     def __init__(self) -> None:
         self.version = 0
         self.hidden: HiddenArray | None = None
         self.relaid: Array | None = None
+        self.saved = False
         self.origin: Any = None
         self.resizable = True
 

@@ -7,7 +7,6 @@ Operators call the table `T`, which ops/ fills; every other method is attached b
 
 from __future__ import annotations
 
-import warnings
 from math import prod
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -18,6 +17,7 @@ from rushlight.base.dtypes import BOOL, COMPLEX, FLOATING, dtype
 from rushlight.base.kinds import FROM_NUMPY, Device, Dtype
 from rushlight.base.shape import Shape
 from rushlight.base.size import Size
+from rushlight.base.warn import warn_user
 from rushlight.core.binding import BoundFunction
 from rushlight.core.modes import local
 from rushlight.core.storage import Array, AutogradMeta, Storage, View
@@ -432,10 +432,9 @@ class TensorBase:
 
     def _warn_of_lost_history(self) -> None:
         if local.modes.grad and self.requires_grad:
-            warnings.warn(
+            warn_user(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior: no gradient flows "
                 "through a number. Use tensor.detach() or tensor.item() to say that this is meant.",
-                stacklevel=3,
             )
 
     def _only_element(self, kind: str) -> Any:

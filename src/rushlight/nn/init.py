@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight.autograd.grad_mode import no_grad
+from rushlight.base.warn import warn_user
 from rushlight.linalg import qr
 from rushlight.ops.creation import empty_like
 from rushlight.ops.random import randperm
@@ -98,10 +98,9 @@ def trunc_normal_(
     if tensor.is_meta:
         return tensor
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn_user(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
             "incorrect.",
-            stacklevel=2,
         )
     inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
     with no_grad():
@@ -236,7 +235,7 @@ def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
 def _is_empty(tensor: Any) -> bool:
     if 0 not in tensor._shape:
         return False
-    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    warn_user("Initializing zero-element tensors is a no-op")
     return True
 
 
@@ -308,9 +307,7 @@ def _make_deprecate(meth: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(meth)
     def old(*args: Any, **kwargs: Any) -> Any:
-        warnings.warn(
-            f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{new_name}`.", FutureWarning, stacklevel=2
-        )
+        warn_user(f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{new_name}`.", FutureWarning)
         return meth(*args, **kwargs)
 
     old.__name__ = old_name

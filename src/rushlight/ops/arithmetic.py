@@ -39,13 +39,12 @@ from rushlight.ops.arithmetic_rules import (
 )
 from rushlight.ops.checks import float_operands, need_tensor
 from rushlight.ops.common import (
-    Binary,
     BinaryOperator,
     InplaceOperator,
     Number,
     ReflectedOperator,
     binary,
-    fitting,
+    inplace,
     methods,
     serve,
     tensors_of,
@@ -160,52 +159,45 @@ _MOD, _MOD_NUMBER = BinaryOperator(REMAINDER), BinaryOperator(REMAINDER_NUMBER)
 # In-place forms.
 
 
-def _inplace(op: Binary, self: Any, other: Any) -> Any:
-    b = fitting(self, other)
-    if b is NotImplemented:
-        tensors_of(f"{op.name}_", self, other)  # says why
-    return apply_inplace(op, self, (b,))
-
-
 def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`self += alpha * other`."""
-    return _inplace(ADD if alpha == 1 else Add(alpha), self, other)
+    return inplace(ADD if alpha == 1 else Add(alpha), self, other)
 
 
 def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """`self -= alpha * other`."""
     no_bool(self, other)
-    return _inplace(SUB if alpha == 1 else Sub(alpha), self, other)
+    return inplace(SUB if alpha == 1 else Sub(alpha), self, other)
 
 
 def mul_(self: Any, other: Any) -> Any:
     """`self *= other`."""
-    return _inplace(MUL, self, other)
+    return inplace(MUL, self, other)
 
 
 def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """`self /= other`, rounded as `rounding_mode` says."""
-    return _inplace(DIV if rounding_mode is None else _div_mode(rounding_mode), self, other)
+    return inplace(DIV if rounding_mode is None else _div_mode(rounding_mode), self, other)
 
 
 def true_divide_(self: Any, other: Any) -> Any:
     """`self /= other`."""
-    return _inplace(DIV, self, other)
+    return inplace(DIV, self, other)
 
 
 def floor_divide_(self: Any, other: Any) -> Any:
     """`self //= other`."""
-    return _inplace(FLOOR_DIVIDE, self, other)
+    return inplace(FLOOR_DIVIDE, self, other)
 
 
 def remainder_(self: Any, other: Any) -> Any:
     """`self %= other`."""
-    return _inplace(REMAINDER_NUMBER if isinstance(other, Number) else REMAINDER, self, other)
+    return inplace(REMAINDER_NUMBER if isinstance(other, Number) else REMAINDER, self, other)
 
 
 def fmod_(self: Any, other: Any) -> Any:
     """`fmod` in place."""
-    return _inplace(FMOD_NUMBER if isinstance(other, Number) else FMOD, self, other)
+    return inplace(FMOD_NUMBER if isinstance(other, Number) else FMOD, self, other)
 
 
 serve(Add, add)

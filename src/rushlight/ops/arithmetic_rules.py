@@ -27,8 +27,8 @@ class Add(Binary):
         a, b = arrays[0], arrays[1]
         return k.add(a, b) if self.alpha == 1 else k.add(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return super().forward_into(k, out, *arrays) if self.alpha == 1 else self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return k.add(out, b if self.alpha == 1 else k.mul(b, k.scalar(self.alpha, b.dtype)), out=out)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return g, g if self.alpha == 1 or not needs[1] else g * _conjugate(self.alpha)
@@ -52,8 +52,8 @@ class Sub(Binary):
         a, b = arrays[0], arrays[1]
         return k.sub(a, b) if self.alpha == 1 else k.sub(a, k.mul(b, k.scalar(self.alpha, b.dtype)))
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return super().forward_into(k, out, *arrays) if self.alpha == 1 else self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return k.sub(out, b if self.alpha == 1 else k.mul(b, k.scalar(self.alpha, b.dtype)), out=out)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         return g, -g * _conjugate(self.alpha) if needs[1] and self.alpha != 1 else -g if needs[1] else None
@@ -72,8 +72,8 @@ class Rsub(Sub):
     def forward(self, k: Any, *arrays: Any) -> Any:
         return super().forward(k, arrays[1], arrays[0])
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         gb, ga = super().vjp(saved, g, needs[::-1])
@@ -137,8 +137,8 @@ class DivMode(Binary):
         _integers_or_floats(f"div_{self.rounding_mode}_cpu", arrays[0])
         return k.div_mode(arrays[0], arrays[1], self.rounding_mode)
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         zeros = g.new_zeros(g._shape)
@@ -169,8 +169,8 @@ class Remainder(Binary):
         _integers_or_floats(f"{self.name}_cpu", arrays[0])
         return getattr(k, self.name)(arrays[0], arrays[1])
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return inputs if needs[1] else (None, None)

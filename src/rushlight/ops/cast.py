@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +34,7 @@ from rushlight.base.layout import (
     preserve_format,
 )
 from rushlight.base.shape import Shape
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import STATE, local
 from rushlight.core.primitive import (
     PLAIN,
@@ -257,7 +257,7 @@ def to(
         of = on_device(of, where)
     check_memory_format(memory_format, "to")
     if of is not self._dtype and self._dtype.category == COMPLEX:
-        warn_of_lost_part(of, 2)
+        warn_of_lost_part(of)
     if where is not self._device:
         return move(ToCopy(of, where, memory_format), self)
     if of is not self._dtype or copy:
@@ -267,14 +267,10 @@ def to(
     return apply1(ToCopy(of, None, memory_format), self)
 
 
-def warn_of_lost_part(of: dtype, stacklevel: int) -> None:
+def warn_of_lost_part(of: dtype) -> None:
     """torch's warning when complex numbers become real ones."""
     if of.category < COMPLEX and of.category != BOOL:
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part; x.real says so without a warning",
-            UserWarning,
-            stacklevel=stacklevel + 1,
-        )
+        warn_user("Casting complex values to real discards the imaginary part; x.real says so without a warning")
 
 
 def _to_arguments(

@@ -13,7 +13,7 @@ from rushlight.base.compiled import mypyc_attr
 from rushlight.base.device import CPU
 from rushlight.base.dtypes import COMPLEX, FLOATING, INTEGER, can_cast, from_numpy_dtype, with_scalar
 from rushlight.base.kinds import Device, Dtype
-from rushlight.core.inplace import apply_inplace, check_writable, store, wrote
+from rushlight.core.inplace import apply_inplace, apply_inplace2, check_writable, store, wrote
 from rushlight.core.primitive import COMMON, COMMON_FLOAT, Primitive, apply1, apply2
 from rushlight.core.storage import Storage
 from rushlight.core.table import Operator, T
@@ -171,9 +171,10 @@ class Binary(Primitive):
 
     def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
         b = arrays[1]
-        if b.shape != out.shape and b.shape:
-            return self.forward(k, *arrays)
-        return getattr(k, self.name)(arrays[0], b, out=out)
+        return self.forward(k, *arrays) if b.shape != out.shape and b.shape else self.write(k, out, b)
+
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return getattr(k, self.name)(out, b, out=out)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -209,8 +210,8 @@ class RealBinary(Binary):
             raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{kind}': it takes real numbers only")
         return getattr(k, self.name)(arrays[0], arrays[1])
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -344,7 +345,15 @@ class InplaceOperator(Operator):
 
     def run(self, a: TensorBase, other: Any) -> Any:
         b = fitting(a, other)
-        return NotImplemented if b is NotImplemented else apply_inplace(self.op, a, (b,))
+        return NotImplemented if b is NotImplemented else apply_inplace2(self.op, a, b)
+
+
+def inplace(op: Primitive, a: TensorBase, other: Any) -> Any:
+    """What a method `a.op_(other)` does."""
+    b = fitting(a, other)
+    if b is NotImplemented:
+        tensors_of(op.name + "_", a, other)  # says why
+    return apply_inplace2(op, a, b)
 
 
 def inplace_unary(op: Primitive) -> Callable[[Any], Any]:
@@ -362,9 +371,7 @@ def inplace_binary(op: Primitive) -> Callable[[Any, Any], Any]:
     """The method `a.op_(other)`."""
 
     def run(self: Any, other: Any) -> Any:
-        _, b = tensors_of(op.name + "_", self, other)
-        check_broadcast(self, b)
-        return apply_inplace(op, self, (b,))
+        return inplace(op, self, other)
 
     run.__name__ = f"{op.name}_"
     run.__doc__ = f"`{op.name}` in place."

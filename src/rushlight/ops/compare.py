@@ -47,8 +47,8 @@ class Comparison(Binary):
     __slots__ = ()
     differentiable = False
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
 
 class Ordering(Comparison):

@@ -13,11 +13,11 @@ weight is [C, O / groups, *kernel].
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import Any, Final
 
 from rushlight.base.dtypes import int64
 from rushlight.base.shape import Shape
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import local
 from rushlight.core.primitive import SAME, Primitive, apply2, applyn
 from rushlight.core.tensor import TensorBase
@@ -339,10 +339,9 @@ def _string_padding(nd: int, x: Any, w: Any, stride: Any, padding: str, dilation
     gaps = per_dimension(dilation, nd, "dilation", name)
     totals = [d * (kernel - 1) for kernel, d in zip(w._shape[2:], gaps, strict=True)]
     if any(total % 2 for total in totals):
-        warnings.warn(
+        warn_user(
             "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input be "
             "created",
-            stacklevel=4,
         )
         far = [n for total in reversed(totals) for n in (0, total % 2)]
         x = constant_pad_nd(x, far, 0)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +27,7 @@ from rushlight.base.dtypes import (
 from rushlight.base.kinds import Device, Dtype
 from rushlight.base.layout import check_layout, dense_order, format_order, inverse_order, preserve_format
 from rushlight.base.shape import Shape, check_sizes, shape_argument
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import STATE, local
 from rushlight.core.primitive import Primitive
 from rushlight.core.storage import Array, View
@@ -111,10 +111,9 @@ def on_device(wanted: Dtype, where: Device) -> Any:
     held = float32 if wanted is float64 else complex64
     if wanted.name not in _warned_about:
         _warned_about.add(wanted.name)
-        warnings.warn(
+        warn_user(
             f"mps has no {wanted.name}: such tensors become {held.name} on that device. Pass dtype={held!r} to say so "
             "yourself.",
-            stacklevel=4,
         )
     return held
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from rushlight.base.dtypes import (
     scalar_dtype,
 )
 from rushlight.base.layout import strided
+from rushlight.base.warn import warn_user
 from rushlight.core.modes import local
 from rushlight.core.storage import Array
 from rushlight.core.tensor import TensorBase, wrap
@@ -69,11 +69,9 @@ def tensor(
     """
     wanted = None if dtype is None else as_dtype(dtype, "tensor")
     if isinstance(data, TensorBase):
-        warnings.warn(
+        warn_user(
             "tensor(): to copy a tensor, x.detach().clone() (or x.detach().clone().requires_grad_(True)) says so more clearly "
             "than tensor(x)",
-            UserWarning,
-            stacklevel=3,
         )
         result = to(detach(data), dtype=wanted, device=device, copy=True)
         return finished(Fill(result._shape, result._dtype), result, requires_grad)
@@ -100,7 +98,7 @@ def copied_array(data: Any, wanted: dtype | None) -> Array:
         if wanted is None or wanted is own:
             return np.array(data, order="C", subok=False)
         if own.category == COMPLEX and wanted.category < COMPLEX and wanted is not bool_:
-            warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=4)
+            warn_user("Casting complex values to real discards the imaginary part")
         return kernels_for(CPU).cast(data, wanted.np)  # type: ignore[no-any-return]
     if isinstance(data, (bool, int, float, complex, np.generic)):
         of = _leaf_dtype(data) if wanted is None else wanted
@@ -136,11 +134,9 @@ def _checked(array: Array) -> dtype:
 def _from_sequence(data: Any, wanted: dtype | None) -> Array:
     if len(data) and all(isinstance(part, np.ndarray) and part.ndim for part in data):
         if len({part.shape for part in data}) == 1:
-            warnings.warn(
+            warn_user(
                 "Creating a tensor from a list of numpy.ndarrays is slow: convert the list to a single numpy.ndarray with "
                 "numpy.array() first",
-                UserWarning,
-                stacklevel=5,
             )
             of = wanted
             if of is None:
@@ -284,11 +280,9 @@ def _plain_number(value: Any) -> Any:
                 "use stack() to join tensors"
             )
         if value.requires_grad:
-            warnings.warn(
+            warn_user(
                 "Converting a tensor with requires_grad=True to a scalar cuts it from its history: use stack() to keep it, or "
                 "detach() to say so",
-                UserWarning,
-                stacklevel=7,
             )
         return value.item()
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
@@ -366,18 +360,16 @@ def from_numpy(ndarray: Any) -> Any:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__}); use torch.tensor(...) for other data")
-    return shared_tensor(ndarray, stacklevel=3)
+    return shared_tensor(ndarray)
 
 
-def shared_tensor(array: Array, warn: bool = True, stacklevel: int = 4) -> Any:
+def shared_tensor(array: Array, warn: bool = True) -> Any:
     """A tensor on foreign memory, which it can't resize."""
     _checked(array)
     if warn and not array.flags.writeable:
-        warnings.warn(
+        warn_user(
             "The given NumPy array is not writable: writing into the tensor will be an error. Copy the array first "
             "(array.copy()) if you mean to.",
-            UserWarning,
-            stacklevel=stacklevel,
         )
     if array.dtype.kind != "V":  # NumPy's interface has no name for bfloat16
         array = np.asarray(Foreign(array))
@@ -413,11 +405,9 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
         )
     array = np.frombuffer(view, of.np, count, offset)
     if not array.flags.writeable:
-        warnings.warn(
+        warn_user(
             "The given buffer is not writable: writing into the tensor will be an error. Copy it first (bytearray(buffer)) "
             "if you mean to.",
-            UserWarning,
-            stacklevel=2,
         )
     shared = wrap(array, CPU)
     shared._storage.resizable = False

@@ -79,8 +79,8 @@ class Lerp(Binary):
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.lerp(*arrays, self.weight)
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
     def vjp(self, saved: tuple[Any, ...], g: Any, needs: tuple[bool, ...]) -> Any:
         w = self.weight.conjugate()

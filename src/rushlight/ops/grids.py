@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from rushlight.base.dtypes import INTEGER, dtype, float16, float32, float64, int
 from rushlight.base.layout import strided
 from rushlight.base.shape import broadcast_shapes as common_shape
 from rushlight.base.size import Size
+from rushlight.base.warn import warn_user
 from rushlight.core.primitive import Primitive, apply2
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import refuse
@@ -118,11 +118,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     if not vectors:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
-        warnings.warn(
-            "meshgrid: pass indexing='ij' (what happens now) or indexing='xy'; it will be required",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn_user("meshgrid: pass indexing='ij' (what happens now) or indexing='xy'; it will be required")
         indexing = "ij"
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import FLOATING
+from rushlight.base.warn import warn_user
 from rushlight.core.hooks import HookDict, HookHandle
 from rushlight.core.modes import STATE, local
 from rushlight.core.node import extras_of
@@ -82,12 +82,10 @@ def _get_grad(self: Any) -> Any:
     if meta is not None and meta.grad is not None:
         return meta.grad
     if self._requires_grad and self.grad_fn is not None and (meta is None or not meta.retains_grad):
-        warnings.warn(
+        warn_user(
             "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. It won't be filled by backward(): "
             "only leaves keep their gradient. Call .retain_grad() on this tensor before backward() to have it, or look "
             "at the leaf it was computed from.",
-            UserWarning,
-            stacklevel=2,
         )
     return None
 

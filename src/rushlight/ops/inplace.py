@@ -136,7 +136,7 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     if not isinstance(src, TensorBase):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     if src._dtype.category == COMPLEX:
-        warn_of_lost_part(self._dtype, 2)
+        warn_of_lost_part(self._dtype)
     if src._shape != self._shape:
         shape = broadcast_shapes(self._shape, src._shape)
         if shape != self._shape:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.base.dtypes import bool_
 from rushlight.base.shape import broadcast_shapes, normalize_dim
+from rushlight.base.warn import warn_user
 from rushlight.core.primitive import SAME, Primitive, apply2
 from rushlight.ops.checks import need_tensor, not_implemented, refuse
 from rushlight.ops.common import methods, serve, write_out
@@ -89,11 +89,9 @@ def cross(input: Any, other: Any, dim: int | None = None, *, out: Any = None) ->
         dim = next((d for d, size in enumerate(input._shape) if size == 3), None)
         if dim is None:
             raise RuntimeError(f"cross: no dimension of size 3 in input, its shape is {list(input._shape)}")
-        warnings.warn(
+        warn_user(
             "Using torch.cross without specifying the dim arg is deprecated: it takes the first dimension of size 3, here "
             f"{dim}. Pass dim={dim}, or use torch.linalg.cross, whose default is the last dimension.",
-            UserWarning,
-            stacklevel=2,
         )
     return linalg_cross(input, other, dim=dim, out=out)
 

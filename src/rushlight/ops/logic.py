@@ -35,8 +35,8 @@ class Logical(Binary):
     promotion = 0
     differentiable = False
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
 
 class LogicalAnd(Logical):
@@ -83,8 +83,8 @@ class Integral(Binary):
             )
         return getattr(k, self.name)(arrays[0], arrays[1])
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
 
 class BitwiseAnd(Integral):

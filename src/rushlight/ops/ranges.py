@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from rushlight.base.dtypes import (
     scalar_dtype,
 )
 from rushlight.base.layout import strided
+from rushlight.base.warn import warn_user
 from rushlight.core.primitive import Primitive
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.factory import Fill, create, deliver, number_argument, placement
@@ -139,11 +139,7 @@ def range(
     requires_grad: bool = False,
 ) -> Any:
     """Like `arange` but with `end` included and always of a floating dtype by default. Deprecated in torch: use `arange`."""
-    warnings.warn(
-        "torch.range is deprecated because it includes its end, unlike Python's range: use torch.arange",
-        UserWarning,
-        stacklevel=3,
-    )
+    warn_user("torch.range is deprecated because it includes its end, unlike Python's range: use torch.arange")
     if end is None:
         start, end = 0, start
     first, last, by = (_range_number(v, "range", name) for v, name in ((start, "start"), (end, "end"), (step, "step")))

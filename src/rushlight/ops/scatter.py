@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from math import prod
 from typing import Any
 
 from rushlight.base.shape import Shape, broadcast_shapes, normalize_dim
+from rushlight.base.warn import warn_user
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import Primitive, apply2, applyn, number_of
 from rushlight.core.tensor import TensorBase, is_tensor
@@ -334,11 +334,9 @@ def _scatter_op(self: Any, dim: int, index: Any, src: Any, reduce: str | None, o
         if reduce not in ("add", "multiply"):
             raise RuntimeError(f"{operation}(): reduce argument must be either add or multiply, got {reduce!r}")
         if isinstance(src, TensorBase):
-            warnings.warn(
+            warn_user(
                 "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch release. "
                 "Use torch.scatter_reduce instead for more reduction options.",
-                UserWarning,
-                stacklevel=3,
             )
         source = src if is_tensor(src) else expand(constant(src, self._dtype, self._device), index._shape).clone()
         op: Primitive = ScatterAdd(d) if reduce == "add" else ScatterReduce(d, "prod", True)

@@ -331,8 +331,8 @@ class Igamma(RealBinary):
     def forward(self, k: Any, *arrays: Any) -> Any:
         return k.gammainc(arrays[0], arrays[1])
 
-    def forward_into(self, k: Any, out: Any, *arrays: Any) -> Any:
-        return self.forward(k, *arrays)
+    def write(self, k: Any, out: Any, b: Any) -> Any:
+        return self.forward(k, out, b)
 
     def save(self, inputs: tuple[Any, ...], output: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return inputs

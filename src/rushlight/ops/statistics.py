@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from math import prod
 from typing import Any
 
@@ -11,6 +10,7 @@ from rushlight.base.return_types import median as median_result
 from rushlight.base.return_types import mode as mode_result
 from rushlight.base.return_types import nanmedian as nanmedian_result
 from rushlight.base.shape import Shape, normalize_dim
+from rushlight.base.warn import warn_user
 from rushlight.core.primitive import Primitive, apply1, apply_multi
 from rushlight.core.tensor import TensorBase
 from rushlight.ops.checks import need_tensor, numpy_names, refuse
@@ -181,11 +181,9 @@ def _variance(
         correction = 1 if unbiased is None else int(unbiased)
     count = prod([input._shape[d] for d in dims])
     if count - correction <= 0 and prod(input._shape):
-        warnings.warn(
+        warn_user(
             f"{operation}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
             f"numel divided by output numel): {count} elements, correction {correction}.",
-            UserWarning,
-            stacklevel=3,
         )
     return cls(dims, correction, keepdim), input
 
@@ -344,7 +342,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         count = x._shape[1]
         centre = x.sum(1) / count
         if count <= correction:
-            warnings.warn("cov(): degrees of freedom is <= 0", UserWarning, stacklevel=2)
+            warn_user("cov(): degrees of freedom is <= 0")
         factor: Any = max(count - correction, 0)
     else:
         total = weights.sum()

@@ -6,11 +6,11 @@ infinite or NaN cotangent of the branch not taken stays out of it.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.base.dtypes import BOOL, COMPLEX, scalar_dtype, uint8, with_scalar
 from rushlight.base.shape import broadcast_shapes
+from rushlight.base.warn import warn_user
 from rushlight.core.inplace import apply_inplace
 from rushlight.core.primitive import COMMON, Primitive, apply1, apply2, applyn
 from rushlight.core.tensor import TensorBase
@@ -287,11 +287,9 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
 
 def _mask(condition: Any) -> Any:
     if condition._dtype is uint8:
-        warnings.warn(
+        warn_user(
             "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of "
             "PyTorch. Use a boolean condition instead.",
-            UserWarning,
-            stacklevel=3,
         )
         return condition != 0
     if condition._dtype.category != BOOL:

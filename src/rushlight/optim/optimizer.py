@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -11,6 +10,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from rushlight.base.dtypes import float32
+from rushlight.base.warn import warn_user
 from rushlight.core.hooks import HookHandle
 from rushlight.core.modes import set_grad
 from rushlight.core.public import Tensor
@@ -282,10 +282,9 @@ class Optimizer:
         """The group against itself and against the groups that are there."""
         added = {id(p) for p in param_group["params"]}
         if len(added) != len(param_group["params"]):
-            warnings.warn(
+            warn_user(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error. "
                 "Pass each parameter once.",
-                stacklevel=4,
             )
         named = "param_names" in param_group
         for i, group in enumerate(self.param_groups):

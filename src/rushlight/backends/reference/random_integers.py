@@ -7,7 +7,6 @@ the CPU draw for draw, takes the generator first, and fills `out=` in memory ord
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from rushlight.backends.reference.draws import BF16, F32, F64, FLOATS, Bits, deliver, size_of
 from rushlight.backends.reference.quiet import quiet
+from rushlight.base.warn import warn_user
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 WIDE_RANGE = 2**28  # from here on an integer takes 64 bits, so that `%` stays nearly fair
@@ -93,11 +93,9 @@ def _integer_bounds(low: int, high: int | None, dtype: np.dtype) -> tuple[int, i
         if not floor <= bound <= ceiling:
             raise RuntimeError(f"random_: {name} is out of bounds for {dtype}: {bound} is not in [{floor}, {ceiling}]")
         if is_float and abs(bound) > 2 ** FLOATS[dtype]:
-            warnings.warn(
+            warn_user(
                 f"random_: {name} is out of bounds [-(2^{FLOATS[dtype]}), 2^{FLOATS[dtype]}]: {dtype} does not hold "
                 f"every integer up to {bound}, so some will not be drawn. Use an integer dtype.",
-                UserWarning,
-                stacklevel=4,
             )
     return low, high - 1
 

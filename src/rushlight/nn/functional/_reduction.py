@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.ops.loss import check_reduction
 
 
@@ -13,9 +13,7 @@ def resolved(reduction: str, size_average: bool | None = None, reduce: bool | No
     if size_average is None and reduce is None:
         return check_reduction(reduction)
     found = ("mean" if size_average is None or size_average else "sum") if reduce is None or reduce else "none"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=3
-    )
+    warn_user(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.")
     return found
 
 

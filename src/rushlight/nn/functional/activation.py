@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.base.dtypes import float64
+from rushlight.base.warn import warn_user
 from rushlight.ops import softmax as _ops
 from rushlight.ops.activate import (
     celu,
@@ -92,10 +92,9 @@ def rrelu_(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training:
     return rrelu(input, lower, upper, training, inplace=True)
 
 
-def _chosen_dim(name: str, rank: int, stacklevel: int) -> int:
-    warnings.warn(
+def _chosen_dim(name: str, rank: int) -> int:
+    warn_user(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel + 1,
     )
     return 0 if rank in (0, 1, 3) else 1
 
@@ -103,21 +102,21 @@ def _chosen_dim(name: str, rank: int, stacklevel: int) -> int:
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """exp(input) / sum(exp(input)) along `dim`; with `dtype` the input is cast first."""
     if dim is None:
-        dim = _chosen_dim("softmax", len(input._shape), _stacklevel)
+        dim = _chosen_dim("softmax", len(input._shape))
     return _ops.softmax(input, dim, dtype)
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """`softmax` of `-input`."""
     if dim is None:
-        dim = _chosen_dim("softmin", len(input._shape), _stacklevel)
+        dim = _chosen_dim("softmin", len(input._shape))
     return _ops.softmax(-input, dim, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """log(softmax(input)) along `dim`, without its rounding to zero."""
     if dim is None:
-        dim = _chosen_dim("log_softmax", len(input._shape), _stacklevel)
+        dim = _chosen_dim("log_softmax", len(input._shape))
     return _ops.log_softmax(input, dim, dtype)
 
 
@@ -127,7 +126,7 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float =
     tau: temperature (> 0). hard: one-hot forward, with the gradient of the soft sample.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn_user("`eps` parameter is deprecated and has no effect.")
     gumbels = -empty_like(logits.detach()).exponential_().log()
     soft = _ops.softmax((logits + gumbels) / tau, dim)
     if not hard:

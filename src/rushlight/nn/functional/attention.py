@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from math import sqrt
 from typing import Any
 
 from rushlight.base.dtypes import BOOL, FLOATING, float32
 from rushlight.base.shape import Shape, broadcast_shapes
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.functional.activation import softmax
 from rushlight.nn.functional.dropout import dropout
@@ -285,10 +285,7 @@ def additive_mask(mask: Any, name: str, dtype: Any, other: Any = None, other_nam
     if not floating and mask._dtype.category != BOOL:
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if other is not None and other._dtype is not mask._dtype:
-        warnings.warn(
-            f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.",
-            stacklevel=3,
-        )
+        warn_user(f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.")
     return mask if floating else mask.new_zeros(mask._shape, dtype=dtype).masked_fill_(mask, -float("inf"))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.ops import dropout as _ops
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -61,12 +61,11 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     if rank not in (3, 4):
         _warn_rank("dropout2d", f"{rank}-D", "2 spatial dimensions", "3D or 4D")
     if rank == 3:
-        warnings.warn(
+        warn_user(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
             "interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a future release to interpret "
             "the input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, "
             "please switch to using dropout1d instead.",
-            stacklevel=2,
         )
     return _by_channel(input, p, training, inplace)
 
@@ -84,9 +83,8 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def _warn_rank(name: str, received: str, spatial: str, expected: str) -> None:
-    warnings.warn(
+    warn_user(
         f"{name}: Received a {received} input to {name}, which is deprecated and will result in an error in a future release. To retain "
         f"the behavior and silence this warning, please use dropout instead. Note that {name} exists to provide channel-wise dropout on "
         f"inputs with {spatial}, a channel dimension, and an optional batch dimension (i.e. {expected} inputs).",
-        stacklevel=3,
     )

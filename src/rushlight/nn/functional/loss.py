@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from rushlight.base.dtypes import FLOATING
 from rushlight.base.shape import broadcast_shapes
+from rushlight.base.warn import warn_user
 from rushlight.nn.functional._reduction import reduced, resolved
 from rushlight.ops import loss as _ops
 from rushlight.ops import nll_loss as _nll
@@ -120,10 +120,9 @@ def _same_shapes(operation: str, input: Any, target: Any) -> tuple[Any, Any]:
     _need_tensors(operation, input, target)
     if input._shape == target._shape:
         return input, target
-    warnings.warn(
+    warn_user(
         f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to incorrect "
         "results due to broadcasting. Please ensure they have the same size.",
-        stacklevel=3,
     )
     shape = broadcast_shapes(input._shape, target._shape)
     return input.expand(shape), target.expand(shape)
@@ -245,11 +244,10 @@ def kl_div(
     """
     if size_average is None and reduce is None:
         if reduction == "mean":
-            warnings.warn(
+            warn_user(
                 "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the "
                 "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the "
                 "next major release.",
-                stacklevel=2,
             )
         how = "sum" if reduction == "batchmean" else resolved(reduction)
     else:

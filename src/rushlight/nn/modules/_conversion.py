@@ -5,13 +5,13 @@ The functions are methods of Module (module.py takes them into its body).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.autograd.grad_mode import no_grad
 from rushlight.base.device import device
 from rushlight.base.dtypes import dtype
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.parameter import Parameter
 from rushlight.ops.creation import empty_like
@@ -77,10 +77,9 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
                 f"{kind!r}. Integer buffers keep their dtype."
             )
         if kind.is_complex:
-            warnings.warn(
+            warn_user(
                 "Complex modules are a new feature under active development whose design may change, and some modules "
                 "might not work as expected when using complex tensors as parameters or buffers.",
-                stacklevel=2,
             )
 
     def convert(t: Any) -> Any:

@@ -6,12 +6,12 @@ The functions whose first parameter is `self` are methods of Module (module.py t
 from __future__ import annotations
 
 import functools
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from rushlight.base.warn import warn_user
 from rushlight.core.hooks import HookHandle
 from rushlight.core.modes import local
 from rushlight.core.primitive import Primitive, record_nodes, wants_grad
@@ -294,10 +294,9 @@ def _call_remaining(module: Any, args: Any, kwargs: dict[str, Any], done: set[in
                 hook(module, args, None)
         except Exception as error:
             kind = "global module" if id_ in global_hooks else "module"
-            warnings.warn(
+            warn_user(
                 f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another "
                 f"error was raised in forward: {error}",
-                stacklevel=4,
             )
 
 
@@ -313,11 +312,10 @@ def _hook_last_node(module: Any, hooks: list[Hook], args: tuple[Any, ...], resul
         node.register_hook(functools.partial(hook, module))
     problem = _what_plain_hooks_miss(args, result, node)
     if problem is not None:
-        warnings.warn(
+        warn_user(
             f"Using a non-full backward hook {problem} is deprecated and will be removed in future versions. This hook "
             "will be missing some gradients. Please use register_full_backward_hook to get the documented behavior.",
             FutureWarning,
-            stacklevel=5,
         )
 
 
@@ -388,10 +386,9 @@ class _Boundary:
     def leave(self, result: Any) -> Any:
         """The result, passed through the node on which the gradients of the outputs are seen."""
         if not isinstance(result, (TensorBase, tuple)):
-            warnings.warn(
+            warn_user(
                 "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
                 f"{type(result)}",
-                stacklevel=5,
             )
         is_tuple = isinstance(result, tuple)
         values = result if is_tuple else (result,)
@@ -426,10 +423,9 @@ class _Boundary:
     def _call_without_inputs(self) -> None:
         """No input requires gradients: the hooks see None for each, as soon as the outputs' are known."""
         if self.hooks:
-            warnings.warn(
+            warn_user(
                 "Full backward hook is firing when gradients are computed with respect to module outputs since no "
                 "inputs require gradients. Pass an input with requires_grad=True to see its gradient.",
-                stacklevel=2,
             )
         for hook in self.hooks:
             found = hook(self.module, (None,) * self.n_inputs, self.grad_outputs)

@@ -5,13 +5,13 @@ The functions whose first parameter is `self` are methods of Module (module.py t
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from rushlight.autograd.grad_mode import no_grad
+from rushlight.base.warn import warn_user
 from rushlight.core.hooks import HookHandle
 from rushlight.core.tensor import TensorBase
 from rushlight.nn.modules._hooks import Hook, ModuleHookHandle
@@ -73,11 +73,10 @@ def state_dict(self: Any, *args: Any, destination: Any = None, prefix: str = "",
     ['weight', 'bias']
     """
     if args:
-        warnings.warn(
+        warn_user(
             "Positional args are being deprecated, use kwargs instead: state_dict(destination=..., prefix=..., "
             "keep_vars=...).",
             FutureWarning,
-            stacklevel=2,
         )
         destination = args[0] if destination is None else destination
         prefix = args[1] if len(args) > 1 and prefix == "" else prefix
@@ -234,11 +233,10 @@ def _load_one(module: Any, name: str, key: str, current: Any, found: Any, assign
             )
             return
     if current.is_meta and not found.is_meta and not assign:
-        warnings.warn(
+        warn_user(
             f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
             "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
             "corresponding key in the module instead of copying them in place?)",
-            stacklevel=4,
         )
     try:
         with no_grad():

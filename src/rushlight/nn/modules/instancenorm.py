@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.modules.batchnorm import _LazyNormBase, _NormBase
 from rushlight.nn.modules.module import weight_and_bias
@@ -62,10 +62,9 @@ class _InstanceNorm(_NormBase):
                     f"expected input's size at dim={channel} to match num_features ({self.num_features}), but got: "
                     f"{input.size(channel)}."
                 )
-            warnings.warn(
+            warn_user(
                 f"input's size at dim={channel} does not match num_features. You can silence this warning by not "
                 "passing in num_features, which is not used because affine=False",
-                stacklevel=2,
             )
         if unbatched:
             return self._apply_instance_norm(input.unsqueeze(0)).squeeze(0)

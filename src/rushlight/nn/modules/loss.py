@@ -5,10 +5,10 @@ reduction: "none" (one value per element or sample), "mean" or "sum". `size_aver
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.modules.distance import PairwiseDistance
 from rushlight.nn.modules.module import Module
@@ -46,10 +46,7 @@ class _Loss(Module):
         if size_average is not None or reduce is not None:
             summed = "mean" if size_average is None or size_average else "sum"
             reduction = summed if reduce is None or reduce else "none"
-            warnings.warn(
-                f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-                stacklevel=3,
-            )
+            warn_user(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.")
         self.reduction = reduction
 
 
@@ -167,10 +164,9 @@ class NLLLoss2d(NLLLoss):
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
-        warnings.warn(
+        warn_user(
             "NLLLoss2d has been deprecated. Please use NLLLoss instead as a drop-in replacement.",
             FutureWarning,
-            stacklevel=2,
         )
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
@@ -42,10 +42,9 @@ def _check_dropout(dropout: Any, num_layers: int) -> None:
             f"dropout should be a number in range [0, 1] representing the probability of an element being zeroed, but got {dropout!r}"
         )
     if dropout > 0 and num_layers == 1:  # type: ignore[operator]
-        warnings.warn(
+        warn_user(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
             f"but got dropout={dropout} and num_layers={num_layers}",
-            stacklevel=4,
         )
 
 

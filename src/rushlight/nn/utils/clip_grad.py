@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import types
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 from rushlight.autograd.grad_mode import no_grad
+from rushlight.base.warn import warn_user
 from rushlight.core.tensor import TensorBase
 from rushlight.linalg import vector_norm
 from rushlight.ops.clip import clamp_all, in_one_call, scale_all, total_norm
@@ -22,10 +22,9 @@ def _as_list(tensors: Any, name: str) -> list[Any]:
         return [tensors]
     found = list(tensors)
     if not found and isinstance(tensors, types.GeneratorType):
-        warnings.warn(
+        warn_user(
             f"`{name}` is an empty generator, no gradient clipping will occur. (A generator can be used only once: "
             "call model.parameters() again.)",
-            stacklevel=3,
         )
     return found
 
@@ -111,9 +110,8 @@ def clip_grad_norm(
     foreach: bool | None = None,
 ) -> Any:
     """The old name of `clip_grad_norm_`."""
-    warnings.warn(
+    warn_user(
         "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
         FutureWarning,
-        stacklevel=2,
     )
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.linalg import vector_norm
 from rushlight.nn.parameter import Parameter, is_lazy
 
@@ -69,10 +69,9 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
 
     dim: the dimension whose slices have lengths of their own; None gives one length for all.
     """
-    warnings.warn(
+    warn_user(
         "`torch.nn.utils.weight_norm` is deprecated in favor of `torch.nn.utils.parametrizations.weight_norm`.",
         FutureWarning,
-        stacklevel=2,
     )
     WeightNorm.apply(module, name, dim)
     return module

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from rushlight.base.warn import warn_user
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataset import IterableDataset
 from rushlight.utils.data.fetch import IterableFetcher, MapFetcher
@@ -203,10 +203,9 @@ class _SingleProcessDataLoaderIter:
         data = self._fetcher.fetch(next(self._sampler_iter))
         self._num_yielded += 1
         if self._length is not None and self._num_yielded > self._length:
-            warnings.warn(
+            warn_user(
                 f"Length of IterableDataset {self._loader.dataset} was reported to be {self._length} (when accessing "
                 f"len(dataloader)), but {self._num_yielded} samples have been fetched. ",
-                stacklevel=2,
             )
         return data
 

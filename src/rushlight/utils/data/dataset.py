@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
+from rushlight.base.warn import warn_user
 from rushlight.utils.data.sampler import permutation
 
 __all__ = [
@@ -249,7 +249,5 @@ def _lengths_of(fractions: Sequence[float], total: int) -> list[int]:
         lengths[i % len(lengths)] += 1
     for i, length in enumerate(lengths):
         if length == 0:
-            warnings.warn(
-                f"Length of split at index {i} is 0. This might result in an empty dataset.", UserWarning, stacklevel=3
-            )
+            warn_user(f"Length of split at index {i} is 0. This might result in an empty dataset.", UserWarning)
     return lengths

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rushlight.base.warn import warn_user
 from rushlight.core.public import Tensor
 from rushlight.ops.from_data import from_numpy
 from rushlight.vision._pillow import image_from_array
@@ -88,25 +88,25 @@ class MNIST(VisionDataset):
     @property
     def train_labels(self) -> Tensor:
         """The old name of `targets`."""
-        warnings.warn("train_labels has been renamed targets", stacklevel=2)
+        warn_user("train_labels has been renamed targets")
         return self.targets
 
     @property
     def test_labels(self) -> Tensor:
         """The old name of `targets`."""
-        warnings.warn("test_labels has been renamed targets", stacklevel=2)
+        warn_user("test_labels has been renamed targets")
         return self.targets
 
     @property
     def train_data(self) -> Tensor:
         """The old name of `data`."""
-        warnings.warn("train_data has been renamed data", stacklevel=2)
+        warn_user("train_data has been renamed data")
         return self.data
 
     @property
     def test_data(self) -> Tensor:
         """The old name of `data`."""
-        warnings.warn("test_data has been renamed data", stacklevel=2)
+        warn_user("test_data has been renamed data")
         return self.data
 
     def _files(self) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rushlight import nn
+from rushlight.base.warn import warn_user
 from rushlight.core.public import Tensor
 from rushlight.vision.models._api import WeightsEnum
 
@@ -35,10 +35,10 @@ def handle_legacy_interface(**weights: tuple[str, Any]) -> Callable[[Builder], B
                 late = dict(zip(names[first:], args[first:], strict=False))
                 args = args[:first]
                 kwargs.update(late)
-                warnings.warn(_positional_message(list(late)), stacklevel=2)
+                warn_user(_positional_message(list(late)))
             for parameter, (old, default) in weights.items():
                 for message in _replace_old_value(builder.__name__, kwargs, parameter, old, default):
-                    warnings.warn(message, stacklevel=2)
+                    warn_user(message)
             return builder(*args, **kwargs)
 
         return build  # type: ignore[return-value]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 from rushlight import nn
+from rushlight.base.warn import warn_user
 from rushlight.vision.models._api import torchvision_class
 
 __all__ = ["Conv2dNormActivation", "Conv3dNormActivation"]
@@ -62,9 +62,8 @@ class ConvNormActivation(nn.Sequential):
         super().__init__(*layers)
         self.out_channels = out_channels
         if type(self) is ConvNormActivation:
-            warnings.warn(
+            warn_user(
                 "Don't use ConvNormActivation directly, please use Conv2dNormActivation and Conv3dNormActivation instead.",
-                stacklevel=2,
             )
 
 

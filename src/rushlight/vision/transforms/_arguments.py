@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Number
 from typing import Any
 
+from rushlight.base.warn import warn_user
 from rushlight.core.public import Tensor
 from rushlight.ops.creation import empty
 from rushlight.ops.random import rand, randint
@@ -66,7 +66,7 @@ def check_ranges(scale: Any, ratio: Any) -> None:
     if not isinstance(ratio, Sequence):
         raise TypeError(f"Ratio should be a sequence, got {type(ratio)}")
     if scale[0] > scale[1] or ratio[0] > ratio[1]:
-        warnings.warn("Scale and ratio should be of kind (min, max)", stacklevel=3)
+        warn_user("Scale and ratio should be of kind (min, max)")
 
 
 def uniform(low: Any, high: Any) -> float:

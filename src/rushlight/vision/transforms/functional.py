@@ -6,12 +6,12 @@ The classes of `rushlight.vision.transforms` choose random parameters and call t
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from numbers import Number
 from typing import Any
 
 from rushlight.base.dtypes import dtype, float32
+from rushlight.base.warn import warn_user
 from rushlight.core.public import Tensor
 from rushlight.vision._pillow import is_pil_image
 from rushlight.vision.transforms import _functional_pil as of_pil
@@ -107,7 +107,7 @@ def resize(
     if isinstance(img, Tensor):
         return of_tensor.resize(img, new, interpolation.value, antialias)
     if antialias is False:
-        warnings.warn("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.", stacklevel=2)
+        warn_user("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.")
     return of_pil.resize(img, new, pil_modes_mapping[interpolation])
 
 
