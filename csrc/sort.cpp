@@ -305,7 +305,7 @@ template void sort_long_row(uint32_t*, uint32_t*, MakeKeys<uint32_t>, const char
 template void sort_long_row(uint32_t*, uint64_t*, MakeKeys<uint64_t>, const char*, int64_t, int64_t, bool);
 
 void put_in_order(const uint32_t* order, int64_t n, int64_t size, char* y, const char* x, int64_t x_step, int64_t* index) {
-  auto values = [&](auto zero, int64_t begin, int64_t end) {
+  auto values = [=](auto zero, int64_t begin, int64_t end) {
     using T = decltype(zero);
     T* to = reinterpret_cast<T*>(y);
     if (x_step == int64_t(sizeof(T)))
