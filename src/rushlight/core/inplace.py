@@ -75,7 +75,9 @@ def apply_inplace(op: Primitive, target: TensorBase, others: tuple[TensorBase, .
     if result is not memory:
         store(op.name + "_", k, target, result)
     if started is not None:
-        target._storage.saved = True  # the node may keep what was just overwritten
+        for t in others:
+            if t._storage is target._storage:
+                t._storage.saved = True  # the node may keep what was just overwritten
     wrote(target)
     if started is not None:
         _finish_node(started[0], started[1], target)
@@ -184,10 +186,14 @@ def apply_update(op: Primitive, tensors: tuple[TensorBase, ...], written: int) -
         *[t._array if t._array is not None else input_array(op, t) for t in tensors[written:]],
     ]
     op.forward(where.kernels or kernels_for(where), *arrays)
-    origin = caller()  # one walk up the stack for all the parameters of a step
+    origin: tuple[CodeType, int] | None = None
     for t in targets:
-        t._storage.version += 1
-        t._storage.origin = origin
+        storage = t._storage
+        storage.version += 1
+        if storage.saved:
+            if origin is None:
+                origin = caller()  # one walk up the stack for all the parameters of a step
+            storage.origin = origin
     if STATE.busy:
         for listener in local.modes.listeners:
             listener(op, tensors, None)
