@@ -10,7 +10,7 @@ from rushlight.core.primitive import Primitive, apply_multi, applyn
 from rushlight.core.tensor import make_alias
 from rushlight.ops.checks import kind_name, need_tensor
 from rushlight.ops.loss import check_not_differentiated, check_reduction
-from rushlight.ops.normalization import overridden
+from rushlight.ops.norm_rules import overridden
 
 __all__: list[str] = []
 

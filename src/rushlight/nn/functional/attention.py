@@ -15,7 +15,7 @@ from rushlight.nn.functional.linear import linear
 from rushlight.ops.attention import attend, attention_weights, repeated
 from rushlight.ops.checks import kind_name, not_implemented
 from rushlight.ops.matmul import matmul
-from rushlight.ops.normalization import overridden
+from rushlight.ops.norm_rules import overridden
 from rushlight.ops.pad import pad
 from rushlight.ops.shape import cat
 
