@@ -16,6 +16,8 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "rushlight"
 PACKAGE = "rushlight"
+# What warns users on behalf of all others, and what silences warnings of code that is not ours.
+OWN_WARNINGS = {"rushlight.base.warn", "rushlight.compat.notebook"}
 LONGEST = 550
 
 # The first part of a module's name after `rushlight.`, and its layer. A module imports from its own layer or lower.
@@ -232,12 +234,22 @@ def check_lengths(modules: dict[str, Module]) -> list[str]:
     return [f"{m.path.as_posix()}: {m.length} lines" for m in modules.values() if m.length > LONGEST]
 
 
+def check_warnings(modules: dict[str, Module]) -> list[str]:
+    return [
+        f"{module.where(item.line)}: imports warnings; warn with rushlight.base.warn.warn_user, which finds the user's line"
+        for module in modules.values()
+        for item in module.imports
+        if item.target.split(".")[0] == "warnings" and module.name not in OWN_WARNINGS
+    ]
+
+
 CHECKS = {
     "layers": check_layers,
     "rings": check_rings,
     "late imports": check_late_imports,
     "dependencies": check_dependencies,
     "lengths": check_lengths,
+    "warnings": check_warnings,
 }
 
 
@@ -304,6 +316,8 @@ def findings(tmp_path: Path, name: str, files: dict[str, str]) -> list[str]:
             "a.py:1: imports rushlight.compat.figures",
         ),
         ("lengths", {"nn/a.py": "x = 1\n" * (LONGEST + 1)}, f"nn/a.py: {LONGEST + 1} lines"),
+        ("warnings", {"nn/a.py": "def f():\n    import warnings"}, "nn/a.py:2: imports warnings"),
+        ("warnings", {"nn/a.py": "from warnings import warn"}, "nn/a.py:1: imports warnings"),
     ],
 )
 def test_a_fault_is_found(tmp_path, name, files, expected):
