@@ -171,15 +171,22 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
         for (int64_t j = 0; j < width; j += L) {
           const int64_t some = std::min(L, width - j);
           const Vec<T> shifts = load_some(shift + j, some);
-          Vec<T> total = load_some(sum + j, some), squares = load_some(square + j, some);
+          const Vec<T> sums = load_some(sum + j, some), squares = load_some(square + j, some);
+          Vec<T> apart[R], squared[R];
 #pragma GCC unroll 8
           for (int r = 0; r < R; r++) {
-            const Vec<T> d = load_some(p + (from + r) * stride + j, some) - shifts;
-            total += d;
-            squares = fma(d, d, squares);
+            apart[r] = load_some(p + (from + r) * stride + j, some) - shifts;
+            squared[r] = apart[r] * apart[r];
           }
-          store_some(sum + j, total, some);
-          store_some(square + j, squares, some);
+          // In pairs, as in column_products.
+#pragma GCC unroll 8
+          for (int half = R / 2; half > 0; half /= 2)
+            for (int r = 0; r < half; r++) {
+              apart[r] += apart[r + half];
+              squared[r] += squared[r + half];
+            }
+          store_some(sum + j, Vec<T>(sums + apart[0]), some);
+          store_some(square + j, Vec<T>(squares + squared[0]), some);
         }
       };
       int64_t i = 0;
