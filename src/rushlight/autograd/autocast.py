@@ -81,7 +81,7 @@ class GradScaler:
                 f"GradScaler(device={device!r}) is not built yet. Pass enabled=False; bfloat16 and float32 need no scaling"
             )
         if enabled:
-            warn_user(f"GradScaler is enabled, but {_ACCELERATORS[device]} is not available. Disabling.", UserWarning)
+            warn_user(f"GradScaler is enabled, but {_ACCELERATORS[device]} is not available. Disabling.")
         self._growth = (growth_factor, backoff_factor, growth_interval)
 
     def scale(self, outputs: Any) -> Any:

@@ -71,10 +71,6 @@ class Convolution(_Strided):
 
     def public_call(self, tensors: tuple[Any, ...]) -> Any:
         bias = tensors[2] if len(tensors) == 3 else None
-        if self.transposed:
-            function = PUBLIC[True, len(self.stride)]
-            given = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)  # type: ignore[attr-defined]
-            return function, (*tensors[:2], bias, *given), {}
         return PUBLIC[False, len(self.stride)], (*tensors[:2], bias, self.stride, self.padding, self.dilation, self.groups), {}
 
 
@@ -111,6 +107,11 @@ class TransposedConvolution(Convolution):
         gx = apply2(Convolution(*self.windows()), g, conj(w)) if needs[0] else None
         gw = apply2(ConvGradWeight(w_shape, *self.windows()), conj(x), g) if needs[1] else None
         return (gx, gw) if len(needs) == 2 else (gx, gw, _over_positions(g) if needs[2] else None)
+
+    def public_call(self, tensors: tuple[Any, ...]) -> Any:
+        bias = tensors[2] if len(tensors) == 3 else None
+        given = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return PUBLIC[True, len(self.stride)], (*tensors[:2], bias, *given), {}
 
 
 class ConvGradInput(_Strided):
