@@ -100,7 +100,7 @@ def _chosen_dim(name: str, rank: int) -> int:
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """exp(input) / sum(exp(input)) along `dim`; with `dtype` the input is cast first."""
+    """exp(input) / sum(exp(input)) along `dim`; with `dtype` the input is cast first. `_stacklevel` has no effect."""
     if dim is None:
         dim = _chosen_dim("softmax", len(input._shape))
     return _ops.softmax(input, dim, dtype)
