@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "parallel.h"
+#include "pool.h"
 
 namespace rushlight::conv {
 
@@ -51,23 +52,6 @@ Maps<T> dense_maps(T* data, const int64_t (&size)[3], int64_t channels) {
 
 // Python functions of the module: set_winograd(on), winograd() -> bool.
 extern PyMethodDef methods[];
-
-// Memory for the length of one call, from the pool where it is large. Made and freed while the GIL is held.
-class Buffer {
- public:
-  explicit Buffer(size_t bytes);
-  ~Buffer();
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(memory_);
-  }
-
- private:
-  PyObject* block_ = nullptr;
-  void* memory_ = nullptr;
-};
 
 // Runs body(task) for all tasks, on one thread where `work` (multiply-adds) is not worth waking others.
 template <class F>

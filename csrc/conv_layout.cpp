@@ -7,22 +7,9 @@
 #include "conv.h"
 #include "microkernel.h"
 #include "parallel.h"
-#include "pool.h"
 #include "square.h"
 
 namespace rushlight::conv {
-
-Buffer::Buffer(size_t bytes) {
-  block_ = new_block(std::max<size_t>(bytes, 64));
-  if (!block_) {
-    PyErr_Clear();
-    throw std::bad_alloc();
-  }
-  memory_ = block_memory(block_);
-}
-
-Buffer::~Buffer() { Py_XDECREF(block_); }
-
 namespace {
 
 // The first n elements at p, or a whole vector where `end` allows it: then the lanes from n on hold something.

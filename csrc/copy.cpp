@@ -12,60 +12,29 @@
 #include "convert.h"
 #include "iterate.h"
 #include "kernel.h"
+#include "microkernel.h"
 #include "vec.h"
 
 namespace rushlight {
 namespace {
 
-// ---- tiles ----
-
-// One step of transposing L rows in registers: rows r and r + half exchange the blocks off the diagonal.
-template <class T, int64_t half, bool second, size_t... lane>
-inline Vec<T> exchange(Vec<T> a, Vec<T> b, std::index_sequence<lane...>) {
-  constexpr int64_t L = lanes<T>;
-  if constexpr (second)
-    return __builtin_shufflevector(a, b, (int64_t(lane) & half ? int64_t(lane) + L : int64_t(lane) + half)...);
-  else
-    return __builtin_shufflevector(a, b, (int64_t(lane) & half ? int64_t(lane) - half + L : int64_t(lane))...);
-}
-
-template <class T, int64_t half>
-inline void exchange_rows(Vec<T>* rows) {
-  constexpr int64_t L = lanes<T>;
-  if constexpr (half > 0) {
-    for (int64_t r = 0; r < L; r++) {
-      if (r & half) continue;
-      const Vec<T> a = rows[r], b = rows[r + half];
-      rows[r] = exchange<T, half, false>(a, b, std::make_index_sequence<L>());
-      rows[r + half] = exchange<T, half, true>(a, b, std::make_index_sequence<L>());
-    }
-    exchange_rows<T, half / 2>(rows);
-  }
-}
-
 // y[i][j] = x[j][i] for i < rows and j < columns; steps in bytes from one row to the next.
 template <class T>
-void transpose(char* y, int64_t y_step, const char* x, int64_t x_step, int64_t rows, int64_t columns) {
-  auto single = [&](int64_t i, int64_t j) {
-    *reinterpret_cast<T*>(y + i * y_step + j * sizeof(T)) = *reinterpret_cast<const T*>(x + j * x_step + i * sizeof(T));
-  };
-  int64_t i = 0;
-  if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
-    constexpr int64_t L = lanes<T>;
-    for (; i + L <= rows; i += L) {
-      int64_t j = 0;
-      for (; j + L <= columns; j += L) {
-        Vec<T> tile[L];
-        for (int64_t r = 0; r < L; r++) tile[r] = load(reinterpret_cast<const T*>(x + (j + r) * x_step) + i);
-        exchange_rows<T, L / 2>(tile);
-        for (int64_t r = 0; r < L; r++) store(reinterpret_cast<T*>(y + (i + r) * y_step) + j, tile[r]);
-      }
-      for (; j < columns; j++)
-        for (int64_t r = 0; r < L; r++) single(i + r, j);
+void transpose(char* y, int64_t y_step, const char* x, int64_t x_step, int64_t rows, int64_t columns, bool far) {
+  constexpr int64_t size = sizeof(T);
+  if constexpr (size == 4 || size == 8) {
+    using Real = std::conditional_t<size == 4, float, double>;  // of the same size: elements are only moved
+    if (y_step % size == 0 && x_step % size == 0) {
+      // In the caches a few rows of y at a time are faster: rows a power of two apart share a few sets.
+      const int64_t at_once = far ? rows : lanes<Real>;
+      for (int64_t i = 0; i < rows; i += at_once)
+        transpose_into(reinterpret_cast<const Real*>(x) + i, x_step / size, columns, std::min(at_once, rows - i),
+                       reinterpret_cast<Real*>(y + i * y_step), y_step / size, far);
+      return;
     }
   }
-  for (; i < rows; i++)
-    for (int64_t j = 0; j < columns; j++) single(i, j);
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < columns; j++) std::memcpy(y + i * y_step + j * size, x + j * x_step + i * size, size);
 }
 
 // ---- copies ----
@@ -105,11 +74,12 @@ void copy_transposed(const Loop<2>& loop, int d) {
   const int64_t wide = columns < edge / 4 ? edge * edge / 4 : edge, high = rows < edge / 4 ? edge * edge / 4 : edge;
   const int64_t row_tiles = (rows + wide - 1) / wide, column_tiles = (columns + high - 1) / high;
   const int64_t tiles = loop.size / (rows * columns) * row_tiles * column_tiles;
+  const bool far = loop.size * int64_t(sizeof(T)) >= far_bytes;
   auto one = [&](int64_t tile) {
-    const int64_t column = tile % column_tiles * high;
-    tile /= column_tiles;
     const int64_t row = tile % row_tiles * wide;
     tile /= row_tiles;
+    const int64_t column = tile % column_tiles * high;
+    tile /= column_tiles;
     char* y = loop.data[0] + row * loop.strides[0][d] + column * loop.strides[0][last];
     const char* x = loop.data[1] + row * loop.strides[1][d] + column * loop.strides[1][last];
     for (int other = last - 1; other >= 0; other--) {
@@ -119,7 +89,7 @@ void copy_transposed(const Loop<2>& loop, int d) {
       y += index * loop.strides[0][other];
       x += index * loop.strides[1][other];
     }
-    transpose<T>(y, loop.strides[0][d], x, loop.strides[1][last], std::min(wide, rows - row), std::min(high, columns - column));
+    transpose<T>(y, loop.strides[0][d], x, loop.strides[1][last], std::min(wide, rows - row), std::min(high, columns - column), far);
   };
   if (loop.size <= serial_elements)
     for (int64_t tile = 0; tile < tiles; tile++) one(tile);

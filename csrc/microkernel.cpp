@@ -103,15 +103,34 @@ constexpr TileTable<T> make_table(std::integer_sequence<int, R...>) {
   return table;
 }
 
-template <class T>
-void transpose_square(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
+template <class T, class Write>
+inline __attribute__((always_inline)) void transpose_square(const T* from, int64_t from_stride, T* to, int64_t to_stride, Write write) {
   constexpr int L = int(lanes<T>);
   Vec<T> rows[L];
 #pragma GCC unroll 16
   for (int i = 0; i < L; i++) rows[i] = load(from + i * from_stride);
   transpose_registers<T>(rows);
 #pragma GCC unroll 16
-  for (int i = 0; i < L; i++) store(to + i * to_stride, rows[i]);
+  for (int i = 0; i < L; i++) write(to + i * to_stride, rows[i]);
+}
+
+// Whole squares of a result that no cache holds. Stores to lines far apart would wait for one line after the other.
+template <class T>
+void transpose_far(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride) {
+  constexpr int64_t L = lanes<T>;
+  if ((uintptr_t(to) | uint64_t(to_stride) * sizeof(T)) % 64 == 0) {
+    for (int64_t j = 0; j < columns; j += L)
+      for (int64_t i = 0; i < rows; i += L) transpose_square(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride, store_past<T>);
+    stores_past_done();
+    return;
+  }
+  for (int64_t i = 0; i < rows; i += L)
+    for (int64_t j = 0; j < columns; j += L) {
+      T* const square = to + j * to_stride + i;
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < L; r++) __builtin_prefetch(square + (2 * L + r) * to_stride, 1);
+      transpose_square(from + i * from_stride + j, from_stride, square, to_stride, store<T>);
+    }
 }
 
 // Rows of V vectors, the last of which has `last` columns. Rows a power of two apart share a few sets of the cache and hide
@@ -151,12 +170,15 @@ constinit const TileTable<float> float_tiles = make_table<float>(std::make_integ
 constinit const TileTable<double> double_tiles = make_table<double>(std::make_integer_sequence<int, tile_rows>());
 
 template <class T>
-void transpose_into(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride) {
+void transpose_into(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride, bool far) {
   constexpr int64_t L = lanes<T>;
   const int64_t whole_rows = rows / L * L, whole_columns = columns / L * L;
-  for (int64_t i = 0; i < whole_rows; i += L)
-    for (int64_t j = 0; j < whole_columns; j += L)
-      transpose_square(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride);
+  if (far)
+    transpose_far(from, from_stride, whole_rows, whole_columns, to, to_stride);
+  else
+    for (int64_t i = 0; i < whole_rows; i += L)
+      for (int64_t j = 0; j < whole_columns; j += L)
+        transpose_square(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride, store<T>);
   auto one_by_one = [&](int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
     for (int64_t i = i0; i < i1; i++)
       for (int64_t j = j0; j < j1; j++) to[j * to_stride + i] = from[i * from_stride + j];
@@ -179,8 +201,8 @@ void pack_panel(const T* b, int64_t row, int64_t column, int64_t depth, int64_t 
     for (int64_t k = 0; k < depth; k++) std::memset(packed + k * width + columns, 0, size_t(width - columns) * sizeof(T));
 }
 
-template void transpose_into(const float*, int64_t, int64_t, int64_t, float*, int64_t);
-template void transpose_into(const double*, int64_t, int64_t, int64_t, double*, int64_t);
+template void transpose_into(const float*, int64_t, int64_t, int64_t, float*, int64_t, bool);
+template void transpose_into(const double*, int64_t, int64_t, int64_t, double*, int64_t, bool);
 template void pack_panel(const float*, int64_t, int64_t, int64_t, int64_t, float*);
 template void pack_panel(const double*, int64_t, int64_t, int64_t, int64_t, double*);
 

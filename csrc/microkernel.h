@@ -81,8 +81,10 @@ template <class T>
 void pack_panel(const T* b, int64_t row, int64_t column, int64_t depth, int64_t columns, T* packed);
 
 // to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns: squares of vectors are transposed in registers.
+// `far`: this is a part of a result of `far_bytes` or more, which is written past the caches where its rows are aligned.
+constexpr int64_t far_bytes = 4 << 20;
 template <class T>
-void transpose_into(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride);
+void transpose_into(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride, bool far = false);
 
 // Reading and writing the first n (1..lanes) elements of a vector, masked where the machine can; the others are zero.
 template <class T>

@@ -5,6 +5,7 @@
 // returned and the request repeated).
 #include "pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -272,6 +273,13 @@ PyObject* new_block(size_t bytes) {
   block->bytes = bytes;
   return self;
 }
+
+Buffer::Buffer(size_t bytes) : bytes_(size_class(std::max<size_t>(bytes, 64))) {
+  memory_ = acquire(bytes_);
+  if (!memory_) throw std::bad_alloc();
+}
+
+Buffer::~Buffer() { release(memory_, bytes_); }
 
 void* block_memory(PyObject* block) { return reinterpret_cast<Block*>(block)->memory; }
 

@@ -15,6 +15,24 @@ constexpr size_t pool_threshold = 64 << 10;
 // A Python object that owns `bytes` of memory (uninitialised); NULL with MemoryError set when there is none.
 PyObject* new_block(size_t bytes);
 void* block_memory(PyObject* block);
+
+// Memory for the length of one kernel; throws std::bad_alloc. Needs no GIL.
+class Buffer {
+ public:
+  explicit Buffer(size_t bytes);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(memory_);
+  }
+
+ private:
+  void* memory_;
+  size_t bytes_;
+};
+
 // Gives all idle blocks back to the system; the number of bytes they had. Needs no GIL.
 size_t return_idle_memory();
 

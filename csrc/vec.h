@@ -89,6 +89,27 @@ inline Vec<T> splat(T s) {
   return s - Vec<T>{};
 }
 
+// Stores to an aligned p past the caches, where the machine can: for results too large for them whose lines are written whole.
+// Other threads may read them after `stores_past_done`.
+template <class T>
+inline void store_past(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), __m512i(v));
+#elif defined(__AVX__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), __m256i(v));
+#elif defined(__SSE2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), __m128i(v));
+#else
+  store(p, v);
+#endif
+}
+
+inline void stores_past_done() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 #if defined(__AVX2__) && !defined(__AVX512F__)
 // The first n lanes of 4 or 8 bytes.
 template <class T>

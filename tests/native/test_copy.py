@@ -52,7 +52,9 @@ def test_every_half_number(compare, half):
 @pytest.mark.parametrize(
     ("shape", "order"),
     [((5, 7), (1, 0)), ((130, 70), (1, 0)), ((2, 64, 33, 35), (0, 2, 3, 1)), ((2, 33, 35, 64), (0, 3, 1, 2)), ((3, 50, 60), (2, 1, 0)),
-     ((3, 20_000), (1, 0)), ((20_000, 3), (1, 0)), ((4, 5, 6, 7), (3, 1, 0, 2)), ((1, 9, 1), (2, 1, 0))],
+     ((3, 20_000), (1, 0)), ((20_000, 3), (1, 0)), ((4, 5, 6, 7), (3, 1, 0, 2)), ((1, 9, 1), (2, 1, 0)),
+     # written past the caches, with aligned rows and with others
+     ((1040, 1056), (1, 0)), ((1049, 1043), (1, 0)), ((3, 640, 700), (0, 2, 1))],
 )  # fmt: skip
 def test_transposed_copies(compare, shape, order, dtype):
     x = numbers(*shape, dtype=dtype).transpose(order)

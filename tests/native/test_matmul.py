@@ -9,7 +9,7 @@ SIZES = [
     (1, 1, 1), (2, 2, 2), (1, 5, 3), (5, 1, 3), (3, 4, 1), (6, 64, 20), (7, 65, 33), (13, 100, 70), (16, 17, 129),
     (32, 10, 64), (32, 64, 64),
     (1, 300, 200), (1, 1000, 50), (4, 513, 130), (12, 70, 600), (40, 3, 50), (200, 4, 90), (300, 1, 100), (130, 260, 520), (100, 90, 1100),
-    (250, 700, 1300),
+    (250, 700, 1300), (1030, 260, 1100),
 ]  # fmt: skip
 
 
@@ -36,6 +36,13 @@ def test_mm(compare, size, forms):
     m, n, k = size
     for dtype in (np.float32, np.float64):
         compare("mm", operand(m, k, forms[0], dtype), operand(k, n, forms[1], dtype, seed=1), **tolerance(dtype, k))
+
+
+def test_a_large_column_major_matrix_becomes_rows_in_parts(compare):
+    a, b = operand(4100, 2100, "T"), operand(2100, 257, "N", seed=1)
+    compare("mm", a, b, **tolerance(np.float32, 2100))
+    bias = numbers(257, seed=2)
+    compare("addmm", bias, a, b, **tolerance(np.float32, 2100))
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 0, 3), (4, 3, 0), (0, 0, 0), (1, 1, 0)], ids=str)
