@@ -1,4 +1,4 @@
-// Views (see view.h): expand, squeeze, unsqueeze, select and slices, of arrays of any dtype.
+// Views (see view.h): reshape, permute, expand, squeeze, unsqueeze, select and slices, of arrays of any dtype.
 //
 // NumPy takes these by way of Python code or of general indexing; here each is a handful of sizes and strides.
 #include "view.h"
@@ -51,6 +51,37 @@ struct View {
 };
 
 bool read_place(PyObject* value, int64_t end, int64_t& found) { return read_int(value, found) && found >= 0 && found < end; }
+
+// "x shape"; where strides are involved NumPy finds out whether they allow it.
+PyObject* reshape_view(PyObject* const* args) {
+  View v;
+  int64_t wanted[max_dims], step = 1;
+  int count;
+  if (!v.read(args[0]) || !PyArray_IS_C_CONTIGUOUS(v.x) || !read_ints(args[1], wanted, count)) return decline();
+  npy_intp strides[max_dims];
+  for (int i = count - 1; i >= 0; i--) {
+    strides[i] = step * PyArray_ITEMSIZE(v.x);
+    if (wanted[i] < 0 || __builtin_mul_overflow(step, wanted[i], &step)) return decline();
+  }
+  if (step == 0 || step != PyArray_SIZE(v.x)) return decline();
+  for (int i = 0; i < count; i++) v.add(wanted[i], strides[i]);
+  return v.make();
+}
+
+// "x dims"
+PyObject* permute(PyObject* const* args) {
+  View v;
+  int64_t dims[max_dims];
+  int count;
+  if (!v.read(args[0]) || !read_ints(args[1], dims, count) || count != v.rank) return decline();
+  bool seen[max_dims] = {};
+  for (int i = 0; i < count; i++) {
+    if (dims[i] < 0 || dims[i] >= v.rank || seen[dims[i]]) return decline();
+    seen[dims[i]] = true;
+    v.keep(int(dims[i]), int(dims[i]) + 1);
+  }
+  return v.make();
+}
 
 // "x shape"
 PyObject* expand(PyObject* const* args) {
@@ -121,6 +152,8 @@ PyObject* slice(PyObject* const* args) {
 }
 
 const Family family("view", {
+                                {"reshape_view", "x shape", reshape_view},
+                                {"permute", "x dims", permute},
                                 {"expand", "x shape", expand},
                                 {"squeeze", "x dims", squeeze},
                                 {"unsqueeze", "x dim", unsqueeze},

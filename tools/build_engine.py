@@ -52,6 +52,7 @@ MODULES = (
     "rushlight.ops.cross_entropy",
     "rushlight.ops.factory",
     "rushlight.ops.foreach",
+    "rushlight.ops.index_rules",
     "rushlight.ops.matmul_rules",
     "rushlight.ops.nll_loss",
     "rushlight.ops.norm_rules",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -43,6 +45,11 @@ def same(native):
 @pytest.mark.parametrize("kind", ARRAYS)
 def test_every_view(same, kind):
     x = ARRAYS[kind]
+    for dims in itertools.permutations(range(x.ndim)):
+        same("permute", x, dims)
+    if x.flags.c_contiguous and x.size:
+        for shape in ((x.size,), (1, x.size, 1), x.shape[::-1], (*x.shape, 1)):
+            same("reshape_view", x, shape)
     same("expand", x, (3, *x.shape))
     same("expand", x, tuple(4 if size == 1 else size for size in x.shape))
     same("squeeze", x, tuple(i for i, size in enumerate(x.shape) if size == 1))

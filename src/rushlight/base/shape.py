@@ -99,8 +99,14 @@ def check_sizes(shape: Shape, operation: str) -> None:
 
 def infer_size(shape: Shape, numel: int) -> Shape:
     """`shape` with its one -1 replaced so that it holds `numel` elements."""
-    if prod(shape) == numel and (not shape or min(shape) >= 0):
-        return shape
+    held = 1
+    for n in shape:
+        if n < 0:
+            break
+        held *= n
+    else:
+        if held == numel:
+            return shape
     missing = [i for i, n in enumerate(shape) if n == -1]
     if len(missing) > 1:
         raise RuntimeError(f"only one dimension can be inferred, but {list(shape)} has {len(missing)} sizes of -1")

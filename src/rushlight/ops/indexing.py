@@ -23,8 +23,9 @@ from rushlight.ops.cast import to
 from rushlight.ops.common import Number, methods, serve
 from rushlight.ops.from_data import as_tensor
 from rushlight.ops.gather import gather
+from rushlight.ops.index_rules import basic_item, take_integer, take_slice
 from rushlight.ops.view import expand, reshape
-from rushlight.ops.view_rules import Alias, Select, Slice, Unsqueeze
+from rushlight.ops.view_rules import Alias, Unsqueeze
 
 __all__ = ["index_put", "take_along_dim"]
 
@@ -200,11 +201,11 @@ def resolve(x: Any, key: Any) -> tuple[Any, Pattern, list[Any]]:
             tensors.append(as_tensor([0] if entry else [], device=x._device).long())
             dim += 1
         elif isinstance(entry, slice):
-            x = _take_slice(x, dim, entry)
+            x = take_slice(x, dim, entry)
             pattern.append(False)
             dim += 1
         elif _is_integer(entry):
-            x = _take_integer(x, dim, operator.index(entry))
+            x = take_integer(x, dim, operator.index(entry))
         else:
             width = _check_index_tensor(x, dim, entry)
             if width == 0:  # a zero-dim mask adds a dimension
@@ -220,28 +221,6 @@ def _is_integer(entry: Any) -> bool:
     if isinstance(entry, TensorBase):
         return not entry._shape and entry._dtype.category == 1 and entry._dtype is not uint8
     return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
-
-
-def _take_slice(x: Any, dim: int, entry: slice) -> Any:
-    size = x._shape[dim]
-    step = 1 if entry.step is None else operator.index(entry.step)
-    if step <= 0:
-        raise ValueError(f"step must be greater than zero, got {step}; use x.flip(dim) to reverse a dimension")
-    start, stop, step = slice(
-        None if entry.start is None else operator.index(entry.start),
-        None if entry.stop is None else operator.index(entry.stop),
-        step,
-    ).indices(size)
-    if (start, stop, step) == (0, size, 1):
-        return x
-    return apply_view(Slice(dim, start, max(start, stop), step), x)
-
-
-def _take_integer(x: Any, dim: int, index: int) -> Any:
-    size = x._shape[dim]
-    if not -size <= index < size:
-        raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {size}")
-    return apply_view(Select(dim, index + size if index < 0 else index), x)
 
 
 def _check_index_tensor(x: Any, dim: int, entry: Any) -> int:
@@ -301,14 +280,11 @@ def getitem(self: Any, key: Any) -> Any:
         handled, found = intercepted(TensorBase.__getitem__, (self, key), (self, *_tensors_in(key)))
         if handled:
             return found
-    kind = type(key)
-    if kind is int:
-        if not self._shape:
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a Python number")
-        return _take_integer(self, 0, key)
-    if kind is slice and self._shape:
-        taken = _take_slice(self, 0, key)
-        return apply_view(Slice(0, 0, self._shape[0], 1), self) if taken is self else taken
+    found = basic_item(self, key)
+    if found is not None:
+        return found
+    if type(key) is int:
+        raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a Python number")
     view, pattern, tensors = resolve(self, key)
     if not tensors:
         return apply_view(Alias(), self) if view is self else view
