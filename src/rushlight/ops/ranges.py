@@ -99,16 +99,19 @@ def arange(
         last = args[1] if len(args) > 1 else end
         by = args[2] if len(args) > 2 else step
     given = (0 if first is None else first, last, 1 if by is None else by)
-    numbers = tuple(_range_number(v, "arange", name) for v, name in zip(given, ("start", "end", "step"), strict=True))
+    whole = type(given[0]) is type(given[1]) is type(given[2]) is int
+    numbers = given
+    if not whole:
+        numbers = tuple([_range_number(v, "arange", name) for v, name in zip(given, ("start", "end", "step"), strict=True)])
     if dtype is None and out is None:
-        dtype = _range_dtype(*given)
+        dtype = int64 if whole else _range_dtype(*given)
     of, where = placement(dtype, device, layout, out, "arange")
     if of.category in (BOOL, COMPLEX):
         raise NotImplementedError(
             f'"arange_cpu" not implemented for {of!r}: make it in an integer or floating dtype and convert it'
         )
     op: Primitive = Range("arange", numbers, of)
-    if of.category == INTEGER and any(isinstance(n, float) for n in numbers):
+    if not whole and of.category == INTEGER and any(isinstance(n, float) for n in numbers):
         op = _whole_steps(numbers, of)
     return deliver(create(op, where, requires_grad), out, "arange")
 

@@ -191,7 +191,10 @@ def _tensors(operation: str, tensors: Any) -> tuple[Any, ...]:
 
 def _common_dtype(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     first = tensors[0]._dtype
-    if all(x._dtype is first for x in tensors):
+    for x in tensors:
+        if x._dtype is not first:
+            break
+    else:
         return tensors
     common = result_dtype([(x._dtype, not x._shape) for x in tensors])
     return tuple(x.to(common) for x in tensors)
@@ -204,14 +207,15 @@ def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     tensor([1, 2, 3])
     """
     given = _common_dtype(_tensors("cat", tensors))
-    if any(not x._shape for x in given):
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated; use stack, or x.reshape(1)")
-    real = [x for x in given if x._shape != (0,)] or [given[0]]
-    d = normalize_dim(dim, len(real[0]._shape), "cat")
-    first = real[0]._shape
-    for i, x in enumerate(given):
-        shape = x._shape
-        if shape == (0,):
+    shapes = [x._shape for x in given]
+    if () in shapes:
+        raise RuntimeError(
+            f"zero-dimensional tensor (at position {shapes.index(())}) cannot be concatenated; use stack, or x.reshape(1)"
+        )
+    first = next((shape for shape in shapes if shape != (0,)), shapes[0])
+    d = normalize_dim(dim, len(first), "cat")
+    for i, shape in enumerate(shapes):
+        if shape in (first, (0,)):
             continue
         if len(shape) != len(first):
             raise RuntimeError(

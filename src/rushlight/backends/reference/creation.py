@@ -61,18 +61,23 @@ def arange_size(start: float, end: float, step: float) -> int:
     return math.ceil((end - start) / step)
 
 
-@quiet
 def arange(start: float, end: float, step: float, dtype: DType) -> Array:
     """`start, start + step, ...` up to but without `end`.
 
     float32 and float64 are made as torch makes them: in vectors whose first element is rounded and whose others are
     counted from it, and one by one in what is left over behind the last pair of vectors.
     """
-    if dtype.kind in "iub":
-        start, end, step = int(start), int(end), int(step)
-    count = arange_size(start, end, step)
-    if dtype.kind in "iub":
-        return (start + step * np.arange(count, dtype=INT64)).astype(dtype)
+    if dtype.kind not in "iub":
+        return _real_range(start, step, arange_size(start, end, step), dtype)
+    start, end, step = int(start), int(end), int(step)
+    found = np.arange(arange_size(start, end, step), dtype=INT64)
+    if start != 0 or step != 1:
+        found = start + step * found
+    return found.astype(dtype, copy=False)
+
+
+@quiet
+def _real_range(start: float, step: float, count: int, dtype: DType) -> Array:
     i = np.arange(count, dtype=FLOAT64)
     width, origin = np.float64(step), np.float64(start)
     single = _fused(width, i, origin)
