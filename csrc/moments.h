@@ -139,9 +139,43 @@ void add_run_products(double& total, double& product, G g, const T* x, T mean, i
   }
 }
 
+// The two numbers that one place of a matrix adds to the sums of its column.
+template <class T>
+struct Terms {
+  Vec<T> a, b;
+};
+
+// Adds what `terms(row, column, some, centre)` says of every place of `rows` rows to first and second [width], whose columns have
+// `centre` [width].
+template <class T, class Each>
+void add_columns(int64_t rows, int64_t width, const T* centre, T* first, T* second, Each terms) {
+  constexpr int64_t L = lanes<T>;
+  auto add = [&](int64_t row, auto group) {
+    constexpr int R = decltype(group)::value;
+    for (int64_t j = 0; j < width; j += L) {
+      const int64_t some = std::min(L, width - j);
+      const Vec<T> centres = load_some(centre + j, some), a = load_some(first + j, some), b = load_some(second + j, some);
+      Terms<T> each[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) each[r] = terms(row + r, j, some, centres);
+      // In pairs: sums of as many rows as a block has, one by one, would round too often.
+#pragma GCC unroll 8
+      for (int half = R / 2; half > 0; half /= 2)
+        for (int r = 0; r < half; r++) {
+          each[r].a += each[r + half].a;
+          each[r].b += each[r + half].b;
+        }
+      store_some(first + j, Vec<T>(a + each[0].a), some);
+      store_some(second + j, Vec<T>(b + each[0].b), some);
+    }
+  };
+  int64_t row = 0;
+  for (; row + row_group <= rows; row += row_group) add(row, std::integral_constant<int, row_group>());
+  for (; row < rows; row++) add(row, std::integral_constant<int, 1>());
+}
+
 // Moments of each column of x [rows, columns], `stride` elements from row to row. `mean` and `m2` [columns] are written;
-// `work` holds 3 * min(columns, column_strip)
-// elements.
+// `work` holds 3 * min(columns, column_strip) elements.
 template <class T>
 void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, double* mean, double* m2, T* work) {
   constexpr int64_t L = lanes<T>;
@@ -166,32 +200,10 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
         for (int64_t j = 0; j < width; j++) shift[j] = usable_shift<T>(own_mean[j], p[j]);
       }
       std::fill(sum, sum + 2 * width, T(0));
-      auto add = [&](int64_t from, auto group) {
-        constexpr int R = decltype(group)::value;
-        for (int64_t j = 0; j < width; j += L) {
-          const int64_t some = std::min(L, width - j);
-          const Vec<T> shifts = load_some(shift + j, some);
-          const Vec<T> sums = load_some(sum + j, some), squares = load_some(square + j, some);
-          Vec<T> apart[R], squared[R];
-#pragma GCC unroll 8
-          for (int r = 0; r < R; r++) {
-            apart[r] = load_some(p + (from + r) * stride + j, some) - shifts;
-            squared[r] = apart[r] * apart[r];
-          }
-          // In pairs, as in column_products.
-#pragma GCC unroll 8
-          for (int half = R / 2; half > 0; half /= 2)
-            for (int r = 0; r < half; r++) {
-              apart[r] += apart[r + half];
-              squared[r] += squared[r + half];
-            }
-          store_some(sum + j, Vec<T>(sums + apart[0]), some);
-          store_some(square + j, Vec<T>(squares + squared[0]), some);
-        }
-      };
-      int64_t i = 0;
-      for (; i + row_group <= n; i += row_group) add(i, std::integral_constant<int, row_group>());
-      for (; i < n; i++) add(i, std::integral_constant<int, 1>());
+      add_columns(n, width, shift, sum, square, [=](int64_t i, int64_t j, int64_t some, Vec<T> centre) {
+        const Vec<T> apart = load_some(p + i * stride + j, some) - centre;
+        return Terms<T>{apart, apart * apart};
+      });
       const double count = double(begin), here = double(n), inverse = 1 / here, share = 1 / (count + here);
       for (int64_t j = 0; j < width; j++) {
         const double total = sum[j], block_mean = shift[j] + total * inverse, apart = block_mean - own_mean[j];
@@ -207,7 +219,6 @@ void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns, d
 template <class T, class G>
 void column_products(G g, const T* x, int64_t stride, int64_t rows, int64_t columns, const T* mean, double* total, double* product,
                      T* work) {
-  constexpr int64_t L = lanes<T>;
   std::fill(total, total + columns, 0.0);
   std::fill(product, product + columns, 0.0);
   for (int64_t begin = 0; begin < rows; begin += row_block)
@@ -217,32 +228,10 @@ void column_products(G g, const T* x, int64_t stride, int64_t rows, int64_t colu
       const G q = g.from(begin * stride + strip);
       T *sum = work, *moment = work + width;
       std::fill(sum, sum + 2 * width, T(0));
-      auto add = [&](int64_t from, auto group) {
-        constexpr int R = decltype(group)::value;
-        for (int64_t j = 0; j < width; j += L) {
-          const int64_t some = std::min(L, width - j);
-          const Vec<T> centre = load_some(means + j, some);
-          const Vec<T> sums = load_some(sum + j, some), moments = load_some(moment + j, some);
-          Vec<T> cotangent[R], product_of[R];
-#pragma GCC unroll 8
-          for (int r = 0; r < R; r++) {
-            cotangent[r] = q((from + r) * stride + j, some);
-            product_of[r] = cotangent[r] * (load_some(p + (from + r) * stride + j, some) - centre);
-          }
-          // In pairs: sums of as many rows as a block has, one by one, would round too often.
-#pragma GCC unroll 8
-          for (int half = R / 2; half > 0; half /= 2)
-            for (int r = 0; r < half; r++) {
-              cotangent[r] += cotangent[r + half];
-              product_of[r] += product_of[r + half];
-            }
-          store_some(sum + j, Vec<T>(sums + cotangent[0]), some);
-          store_some(moment + j, Vec<T>(moments + product_of[0]), some);
-        }
-      };
-      int64_t i = 0;
-      for (; i + row_group <= n; i += row_group) add(i, std::integral_constant<int, row_group>());
-      for (; i < n; i++) add(i, std::integral_constant<int, 1>());
+      add_columns(n, width, means, sum, moment, [=](int64_t i, int64_t j, int64_t some, Vec<T> centre) {
+        const Vec<T> cotangent = q(i * stride + j, some);
+        return Terms<T>{cotangent, cotangent * (load_some(p + i * stride + j, some) - centre)};
+      });
       for (int64_t j = 0; j < width; j++) {
         total[strip + j] += double(sum[j]);
         product[strip + j] += double(moment[j]);

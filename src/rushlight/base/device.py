@@ -108,7 +108,8 @@ def concrete(d: device) -> device:
 
 def get_default_device() -> device:
     """The device new tensors are made on without `device=`."""
-    return concrete(_local.current)
+    current = _local.current
+    return current if current is CPU else concrete(current)
 
 
 def set_default_device(device: Any) -> None:  # torch's own argument name

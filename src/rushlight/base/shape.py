@@ -90,6 +90,21 @@ def shape_argument(args: tuple[Any, ...], operation: str) -> Shape:
         raise TypeError(f"{operation}(): argument 'size' must be a tuple of ints, got {given!r}") from None
 
 
+def per_dimension(value: Any, nd: int, argument: str, operation: str) -> Shape:
+    """An int, or a sequence of one, as `nd` ints; another sequence of ints as it is: whether it is as long is for the caller to say."""
+    if type(value) is int:
+        return (value,) * nd
+    try:
+        if hasattr(value, "__index__"):
+            return (operator.index(value),) * nd
+        found = tuple([operator.index(n) for n in value])
+    except TypeError:
+        raise TypeError(
+            f"{operation}(): argument '{argument}' must be an int or a tuple of {nd} ints, but got {value!r}"
+        ) from None
+    return found * nd if len(found) == 1 else found
+
+
 def check_sizes(shape: Shape, operation: str) -> None:
     """Sizes to create with must not be negative."""
     for size in shape:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rushlight.base.dtypes import BOOL, FLOATING, int64
-from rushlight.base.shape import Shape
+from rushlight.base.shape import Shape, per_dimension
 from rushlight.base.warn import warn_user
 from rushlight.core.modes import local
 from rushlight.core.primitive import SAME, Primitive, apply2, applyn
@@ -200,9 +200,9 @@ def _new_operation(
     nd: int, stride: Any, padding: Any, dilation: Any, groups: Any, transposed: bool, extra: Any
 ) -> Convolution:
     name = f"conv_transpose{nd}d" if transposed else f"conv{nd}d"
-    steps = per_dimension(stride, nd, "stride", name)
-    pads = per_dimension(padding, nd, "padding", name)
-    gaps = per_dimension(dilation, nd, "dilation", name)
+    steps = sizes(stride, nd, "stride", name)
+    pads = sizes(padding, nd, "padding", name)
+    gaps = sizes(dilation, nd, "dilation", name)
     try:
         groups = operator.index(groups)
     except TypeError:
@@ -217,7 +217,7 @@ def _new_operation(
         raise RuntimeError(f"non-positive groups is not supported: {name} got groups={groups}")
     if not transposed:
         return Convolution(steps, pads, gaps, groups)
-    extras = per_dimension(extra, nd, "output_padding", name)
+    extras = sizes(extra, nd, "output_padding", name)
     if min(extras, default=0) < 0:
         raise RuntimeError(f"negative output_padding is not supported: {name} got output_padding={extra}")
     if any(e >= max(s, d) for e, s, d in zip(extras, steps, gaps, strict=True)):
@@ -228,18 +228,9 @@ def _new_operation(
     return TransposedConvolution(steps, pads, gaps, groups, extras)
 
 
-def per_dimension(value: Any, nd: int, argument: str, operation: str) -> Shape:
+def sizes(value: Any, nd: int, argument: str, operation: str) -> Shape:
     """An int, or a sequence of one int or of `nd` ints, as one int per spatial dimension."""
-    try:
-        if hasattr(value, "__index__"):
-            return (operator.index(value),) * nd
-        found = tuple([operator.index(n) for n in value])
-    except TypeError:
-        raise TypeError(
-            f"{operation}(): argument '{argument}' must be an int or a tuple of {nd} ints, but got {value!r}"
-        ) from None
-    if len(found) == 1:
-        return found * nd
+    found = per_dimension(value, nd, argument, operation)
     if len(found) != nd:
         raise RuntimeError(
             f"expected {argument} to be a single integer value or a list of {nd} values to match the convolution "
@@ -337,9 +328,9 @@ def _string_padding(nd: int, x: Any, w: Any, stride: Any, padding: str, dilation
         return x, (0,) * nd
     if padding != "same":
         raise RuntimeError(f"Invalid padding string: '{padding}'; {name} takes 'valid', 'same' or numbers")
-    if set(per_dimension(stride, nd, "stride", name)) != {1}:
+    if set(sizes(stride, nd, "stride", name)) != {1}:
         raise RuntimeError(f"padding='same' is not supported for strided convolutions: {name} got stride={stride}")
-    gaps = per_dimension(dilation, nd, "dilation", name)
+    gaps = sizes(dilation, nd, "dilation", name)
     totals: list[int] = [d * (kernel - 1) for kernel, d in zip(w._shape[2:], gaps, strict=True)]
     if any(total % 2 for total in totals):
         warn_user(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.dtypes import int64
-from rushlight.base.shape import Shape
+from rushlight.base.shape import Shape, per_dimension
 from rushlight.core.modes import local
 from rushlight.core.primitive import apply1, apply2, apply_multi, wants_grad
 from rushlight.core.tensor import TensorBase
@@ -43,16 +43,7 @@ __all__ = [
 
 def sizes(value: Any, nd: int, argument: str, operation: str) -> Shape:
     """An int or a sequence of `nd` ints (or one) as `nd` ints."""
-    if type(value) is int:
-        return (value,) * nd
-    try:
-        found = (int(value.__index__()),) if hasattr(value, "__index__") else tuple([n.__index__() for n in value])
-    except (TypeError, AttributeError):
-        raise TypeError(
-            f"{operation}(): argument '{argument}' must be an int or a tuple of {nd} ints, but got {value!r}"
-        ) from None
-    if len(found) == 1:
-        return found * nd
+    found = per_dimension(value, nd, argument, operation)
     if len(found) != nd:
         raise RuntimeError(
             f"{operation}: {argument} must either be a single int, or a tuple of {('one int', 'two ints', 'three ints')[nd - 1]}; got "
