@@ -107,14 +107,14 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """`softmax` of `-input`."""
+    """`softmax` of `-input`, with its other arguments."""
     if dim is None:
         dim = _chosen_dim("softmin", len(input._shape))
     return _ops.softmax(-input, dim, dtype)
 
 
 def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """log(softmax(input)) along `dim`, without its rounding to zero."""
+    """log(softmax(input)) along `dim`, without its rounding to zero; other arguments as for `softmax`."""
     if dim is None:
         dim = _chosen_dim("log_softmax", len(input._shape))
     return _ops.log_softmax(input, dim, dtype)
