@@ -172,7 +172,7 @@ def main() -> None:
         compared = [name for name in names if name in CASES and CASES[name].values is not None]
         found = accuracy.compare(compared, [side for side in libraries() if side != JAX], options.threads[0], progress)
         print(
-            "rms error of float32 against float64, relative (networks: medians of draws); a ratio above 3 is a miss\n"
+            "rms error of float32 against float64, relative (networks: over 9 to 64 draws); a ratio above 3 is a miss\n"
         )
         print(accuracy.table(found))
         report.write_json(options.json, {"accuracy": found}, [])

@@ -21,7 +21,7 @@ class Case:
     variants  further ways to set the same work up that only torch is asked for: fused optimizers, channels_last
     values    (torch, dtype, seed) -> [output, gradient...] of the same work on inputs drawn from the seed, computed in
               that dtype; None where results in two dtypes cannot be compared
-    draws     how many seeds the accuracy is taken from, as a median
+    draws     how many seeds the accuracy is taken from, as a root mean square
     """
 
     name: str

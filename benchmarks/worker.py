@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import statistics
 import sys
@@ -56,8 +57,12 @@ def relative_error(found: Sequence[Any], exact: Sequence[Any]) -> float:
     return float(np.sqrt(errors / sizes)) if sizes else float(np.sqrt(errors))
 
 
+def root_mean_square(numbers: Sequence[float]) -> float:
+    return math.sqrt(statistics.fmean(number * number for number in numbers))
+
+
 def accuracy(torch: Any, case: Case) -> dict[str, Any]:
-    """Errors of the float32 output and gradients against the same library's float64, medians over draws."""
+    """Errors of the float32 output and gradients against the same library's float64, root mean squares over draws."""
     assert case.values is not None
     outputs, gradients = [], []
     for seed in range(case.draws):
@@ -65,7 +70,7 @@ def accuracy(torch: Any, case: Case) -> dict[str, Any]:
         outputs.append(relative_error(single[:1], double[:1]))
         gradients.append(relative_error(single[1:], double[1:]))
     has_gradients = len(single) > 1
-    return {"output": statistics.median(outputs), "gradients": statistics.median(gradients) if has_gradients else None}
+    return {"output": root_mean_square(outputs), "gradients": root_mean_square(gradients) if has_gradients else None}
 
 
 class Torch:
