@@ -68,7 +68,10 @@ def test_exit_statuses(fake, tmp_path, body, status, error):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is POSIX")
 def test_an_interrupt_ends_a_script(fake, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n")
+    # A job started in the background inherits that SIGINT is ignored.
+    script.write_text(
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n"
+    )
     done = fake.run("-m", "rushlight", "run", str(script))
     assert done.returncode in (130, -signal.SIGINT) and "KeyboardInterrupt" in done.stderr
 
