@@ -70,7 +70,8 @@ def test_an_interrupt_ends_a_script(fake, tmp_path):
     script = tmp_path / "script.py"
     # A job started in the background inherits that SIGINT is ignored.
     script.write_text(
-        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n"
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n"
     )
     done = fake.run("-m", "rushlight", "run", str(script))
     assert done.returncode in (130, -signal.SIGINT) and "KeyboardInterrupt" in done.stderr
